@@ -1,0 +1,1 @@
+"""Identifiers, identity links, profile rows and how events fold into them."""

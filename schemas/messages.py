@@ -1,0 +1,229 @@
+"""What crosses a topic, as values. They carry no behaviour and are never changed.
+
+Named tuples, because a run makes one or more of them per event. Times are instants (`schemas.instant`), identifiers
+are keys (`schemas.keys`). `codec` turns each into one JSON line and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+
+class Dropped(NamedTuple):
+    """An identifier that an event named and that was not used."""
+
+    type: str
+    value: str
+    reason: str
+    """`blocked`, `malformed` or `too_long`."""
+
+
+class Event(NamedTuple):
+    """An accepted event. On `events` it asks to be applied; on `facts` it has been, once."""
+
+    identifiers: tuple[str, ...]
+    """Keys, the strongest first; never empty. The first one's home owns the event."""
+    message_id: str
+    type: str
+    name: str
+    """What rules and counts call it: a track's `event`, otherwise its type."""
+    channel: str | None
+    occurred_at: int
+    received_at: int
+    """Wall time at which it was accepted."""
+    now: int
+    """What the run's clock showed when it was accepted; `received_at` under the wall clock."""
+    source: str
+    previous: str | None
+    """An alias's previousId."""
+    dropped: tuple[Dropped, ...]
+    body: Mapping[str, Any]
+    """The event as it was sent, missing fields filled in: Segment spec."""
+    line: bytes
+    """This event, encoded."""
+
+
+class Forward(NamedTuple):
+    """An event on its way from its home to the row that holds its profile."""
+
+    to: str
+    event: Event
+    hops: int
+
+
+class Piece(NamedTuple):
+    """Part of a component: stored rows of one member, named by what follows the member in their keys."""
+
+    member: str
+    rows: tuple[tuple[str, str], ...]
+
+
+class Add(NamedTuple):
+    """Components on their way to the row that holds their profile."""
+
+    to: str
+    pieces: tuple[Piece, ...]
+    hops: int
+    missed_before: int
+    """When the root gave them up, having fired what was due: a timer due by then is not fired again."""
+    more: bool
+    """Further parts of the same profile follow; rules wait for the last, lest they judge by half a history."""
+
+
+class Admit(NamedTuple):
+    """Linker order: `members` now belong to this root."""
+
+    row: str
+    members: tuple[str, ...]
+    decision: int
+
+
+class Absorb(NamedTuple):
+    """Linker order: this root moves to another row with all it holds. What is due by then fires here, first."""
+
+    row: str
+    to: str
+    decision: int
+
+
+class Redirect(NamedTuple):
+    """Linker order: this moved row points elsewhere from now on."""
+
+    row: str
+    to: str
+    decision: int
+
+
+class Root(NamedTuple):
+    """Linker order: this moved row is the root of `members` from now on."""
+
+    row: str
+    members: tuple[str, ...]
+    decision: int
+
+
+class Release(NamedTuple):
+    """Linker order: `members` leave this root and go to another row. What is due by then fires here, first."""
+
+    row: str
+    members: tuple[str, ...]
+    to: str
+    decision: int
+
+
+class Previous(NamedTuple):
+    """An alias asks the home of a possible anonymous id whether it knows it."""
+
+    row: str
+    """The anonymous id in question."""
+    user: str
+    """The otherwise meant user id."""
+    strongest: str
+    message_id: str
+    at: int
+
+
+class Wake(NamedTuple):
+    """Time has passed for this row."""
+
+    row: str
+
+
+class Link(NamedTuple):
+    """A request to the linker: an event named both."""
+
+    a: str
+    """The stronger one, which asks."""
+    b: str
+    message_id: str
+    at: int
+
+
+class Split(NamedTuple):
+    """A request to the linker: these two sides are different people."""
+
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    at: int
+
+
+class Trigger(NamedTuple):
+    """What must be done for a customer. Receivers guard by `trigger_id`."""
+
+    trigger_id: str
+    rule: str
+    version: str
+    profile_id: str
+    run_key: str
+    action: str
+    """`send`, `alert` or `webhook`."""
+    payload: Mapping[str, Any]
+    fired_at: int
+    event_at: int
+
+
+class RuleDecision(NamedTuple):
+    """Why a rule did or did not act, once per run."""
+
+    rule: str
+    version: str
+    profile_id: str
+    run_key: str
+    message_id: str
+    verdict: str
+    """`fired`, `shadow` (would have), `repeated` (this run key has fired before) or `missed` (reopened too late)."""
+    detail: str
+    decided_at: int
+
+
+class IdentityDecision(NamedTuple):
+    """One numbered decision of the linker."""
+
+    decision: int
+    kind: str
+    """`merge`, `refuse` or `split`."""
+    a: str
+    b: str
+    """The pair that was asked about."""
+    winner: str
+    loser: str
+    """Root keys. After a merge the winner holds all; after a split the winner stays, the loser left."""
+    moved: tuple[str, ...]
+    """Keys whose profile changed by this decision."""
+    root: str
+    """The root they belong to now; empty after a refusal."""
+    reason: str
+    message_id: str
+    decided_at: int
+
+
+class Rejected(NamedTuple):
+    """Refused input: the original bytes and why."""
+
+    rejected_at: int
+    stage: str
+    """`accept` or `identify`."""
+    code: str
+    field: str
+    value: str
+    expectation: str
+    source: str
+    payload: bytes
+    """The original; above `PAYLOAD_KEPT` bytes only its beginning."""
+    length: int
+    sha256: str
+    """Of the whole original; empty where `payload` is whole."""
+    rejection_id: str = ""
+    """From the content and its ordinal among equal inputs of its source: the same refusal twice is recorded once."""
+
+
+PAYLOAD_KEPT = 64 * 1024
+
+Order = Admit | Absorb | Redirect | Root | Release
+Internal = Forward | Add | Previous | Wake | Order
+Request = Link | Split
+Output = Event | Trigger | RuleDecision | IdentityDecision | Rejected
+Message = Internal | Request | Output
