@@ -1,0 +1,1 @@
+"""Outside to accepted events: JSON lines, files and SQL imports."""

@@ -1,0 +1,165 @@
+"""Events out of CSV, Parquet and JSON files, shaped by one SELECT that DuckDB runs over the table `source`.
+
+The SELECT may read its source and nothing else: no other file, no network, no extension, no setting. DuckDB writes each
+row as JSON, so structs, maps, lists and JSON text arrive as JSON, dates and times as ISO 8601 text. NULL is an absent
+field wherever it stands in an object. A number that JSON readers could not hold exactly (a long DECIMAL, a HUGEINT
+beyond 64 bits) arrives as its text.
+Must never judge a row: what is wrong with an event is for `accept` to say.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tempfile
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from schemas.errors import InputError
+
+FIELDS: Final = (
+    "type", "event", "name", "userId", "anonymousId", "previousId", "groupId", "messageId", "timestamp",
+    "originalTimestamp", "sentAt", "receivedAt", "properties", "traits", "context", "integrations",
+)  # fmt: skip
+"""What a column may be called, also in snake_case."""
+
+_OBJECTS: Final = frozenset(("properties", "traits", "context", "integrations"))
+_READERS: Final = {
+    ".csv": "read_csv", ".tsv": "read_csv", ".txt": "read_csv", ".parquet": "read_parquet",
+    ".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json",
+}  # fmt: skip
+_COMPRESSED: Final = (".gz", ".zst")
+_MEMORY: Final = "512MB"
+_BATCH: Final = 1_000
+
+
+def rows(source: Path, sql: str) -> Iterator[dict[str, Any]]:
+    """The SELECT's rows as events for `accept_value`, in the SELECT's order.
+
+    Raises InputError for a file that cannot be read, for SQL that fails and for columns that are no event fields.
+    Rows of a GROUP BY without ORDER BY may come in another order next time; their message ids stay the same.
+    """
+    with tempfile.TemporaryDirectory(prefix="rapport-import-") as spill, duckdb.connect() as connection:
+        try:
+            _open(connection, source, spill)
+        except duckdb.Error as error:
+            raise InputError(f"Cannot read {source}: {_one_line(error)}") from error
+        try:
+            result = connection.execute(_as_json(connection, sql))
+            while batch := result.fetchmany(_BATCH):
+                for (text,) in batch:
+                    yield _parse(text)
+        except duckdb.Error as error:
+            raise InputError(f"The import of {source} failed: {_one_line(error)}") from error
+
+
+def _open(connection: duckdb.DuckDBPyConnection, source: Path, spill: str) -> None:
+    """Make the view `source`, then take everything else away."""
+    if not source.is_file():
+        raise InputError(f"There is no file {source}. Check the path.")
+    path = str(source.resolve())
+    pattern = "".join(f"[{character}]" if character in "*?[" else character for character in path)
+    literal = pattern.replace("'", "''")
+    connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET TimeZone = 'UTC'")
+    connection.execute("SET temp_directory = ?", [spill])
+    connection.execute(f"CREATE VIEW source AS FROM {_reader(source)}('{literal}')")
+    connection.execute("SET allowed_paths = ?", [[path, pattern]])
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+
+
+def _reader(source: Path) -> str:
+    suffixes = [suffix.lower() for suffix in source.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    reader = _READERS.get(suffixes[-1] if suffixes else "")
+    if reader is None:
+        endings = ", ".join(_READERS)
+        raise InputError(
+            f"Cannot tell the format of {source}. Its name must end in {endings}, with .gz or .zst if packed."
+        )
+    return reader
+
+
+def _as_json(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The SELECT, changed to give one JSON text a row."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise InputError("The import SQL must be one SELECT statement over the table `source`.")
+    connection.execute(f"CREATE TEMP VIEW selected AS {statements[0].query}")
+    described = connection.execute("DESCRIBE selected").fetchall()
+    columns = {name: _field(name) for name, *_ in described}
+    fields = list(columns.values())
+    for field in fields:
+        if fields.count(field) > 1:
+            raise InputError(f"The import SQL selects `{field}` twice; keep one of the columns.")
+    if "type" not in fields:
+        raise InputError("The import SQL selects no column `type`; add one, for example 'track' AS type.")
+    members = ", ".join(f"'{columns[name]}': {_member(name, columns[name], kind)}" for name, kind, *_ in described)
+    return f"SELECT to_json({{{members}}}) FROM selected"
+
+
+def _field(column: str) -> str:
+    names = {field.lower(): field for field in FIELDS}
+    field = names.get(column.replace("_", "").lower())
+    if field is None:
+        near = difflib.get_close_matches(column.replace("_", "").lower(), names, 1)
+        hint = f" Did you mean `{names[near[0]]}`?" if near else ""
+        raise InputError(
+            f"The import SQL selects `{column}`, which is no event field.{hint} "
+            f"Put it into `properties`, `traits` or `context`, or name it one of: {', '.join(FIELDS)}."
+        )
+    return field
+
+
+def _member(column: str, field: str, kind: str) -> str:
+    quoted = '"' + column.replace('"', '""') + '"'
+    if field in _OBJECTS and kind == "VARCHAR":
+        return f"CASE WHEN json_valid({quoted}) THEN {quoted}::JSON ELSE to_json({quoted}) END"
+    return quoted
+
+
+class _Repeated(dict[str, Any]):
+    """An object of a JSON column that has a key twice. It is written with both, for `accept` to refuse."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
+        return self._pairs
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        return _Repeated(pairs)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _decimal(text: str) -> float | str:
+    number = float(text)
+    return number if number in (float("inf"), float("-inf")) or Decimal(repr(number)) == Decimal(text) else text
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= 20 and -(2**63) <= int(text) < 2**64 else text
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_members, parse_float=_decimal, parse_int=_whole).decode
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = _decode(text)
+    except RecursionError:  # a JSON column of a thousand levels: handed on as text, which `accept` refuses
+        return {"type": "track", "properties": text}
+    return event
+
+
+def _one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without the excerpt of the SQL and the stack below it."""
+    lines = str(error).split("\nLINE ")[0].splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())
