@@ -1,0 +1,162 @@
+"""The rows beside a component: traits, orders and settled history. Each kind has one commutative merge.
+
+Pure functions from old row and event (or other row) to new row. `None` stands for a row that does not exist yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from profiles.component import keep_newest
+from schemas import money
+from schemas.messages import Event
+
+RECENT = 50
+"""How many recent events a profile shows."""
+HISTORY = 256
+"""The most history entries a component keeps for rules."""
+ROW_CAP = 60 * 1024
+"""Where a row is trimmed, leaving room under 64 KiB for its key and envelope."""
+
+Entry = list[Any]
+"""[occurred_at, message id, type, name, channel, signals?]"""
+
+ORDER_PLACED = frozenset({"Order Completed", "Order Updated"})
+ORDER_UNDONE = frozenset({"Order Refunded", "Order Cancelled"})
+ORDERS = ORDER_PLACED | ORDER_UNDONE
+
+
+# --- traits ---------------------------------------------------------------------------------------------------------
+
+
+def fold_traits(row: bytes | None, event: Event) -> bytes:
+    """Traits of an identify call: per name the newest `occurred_at` wins, on a tie the larger message id."""
+    traits: dict[str, list[Any]] = orjson.loads(row) if row else {}
+    stamp = [event.occurred_at, event.message_id]
+    for name, value in event.body["traits"].items():
+        known = traits.get(name)
+        if known is None or stamp > known[1:3]:
+            traits[name] = [value, *stamp, event.source]
+    return _capped_traits(traits)
+
+
+def merge_traits(mine: bytes, other: bytes) -> bytes:
+    traits: dict[str, list[Any]] = orjson.loads(mine)
+    for name, theirs in orjson.loads(other).items():
+        known = traits.get(name)
+        if known is None or theirs[1:3] > known[1:3]:
+            traits[name] = theirs
+    return _capped_traits(traits)
+
+
+def _capped_traits(traits: dict[str, list[Any]]) -> bytes:
+    """A trait row over the cap loses the traits set longest ago."""
+    row = orjson.dumps(traits)
+    while len(row) > ROW_CAP and len(traits) > 1:
+        keep_newest(traits, len(traits) - 1 - len(traits) // 8, 1)
+        row = orjson.dumps(traits)
+    return row
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+def order_id(event: Event) -> str:
+    """`properties.order_id` as text, else the message id: then the event is an order by itself."""
+    value = (event.body.get("properties") or {}).get("order_id")
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        return event.message_id
+    return str(value)
+
+
+def amount_of(properties: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
+    """The first amount among `fields`, else the sum of the products' price times quantity."""
+    for name in fields:
+        stated = money.amount(properties.get(name))
+        if stated is not None:
+            return money.text(stated)
+    products = properties.get("products")
+    if not isinstance(products, list) or not products:
+        return None
+    total = money.ZERO
+    for product in products:
+        if isinstance(product, dict):
+            price = money.amount(product.get("price"))
+            quantity = money.amount(product.get("quantity", 1))
+            if price is not None and quantity is not None:
+                total += price * quantity
+    return money.text(total)
+
+
+def fold_order(row: bytes | None, event: Event) -> bytes:
+    """An order: [placed at, message id, amount, currency, refunded, undone]; amount is None until it was placed."""
+    properties = event.body.get("properties") or {}
+    if event.name in ORDER_PLACED:
+        currency = properties.get("currency")
+        amount = amount_of(properties, ("revenue", "total")) or "0"
+        change = [event.occurred_at, event.message_id, amount, currency.upper() if isinstance(currency, str) else None, "0", False]
+    elif event.name == "Order Refunded" and (part := amount_of(properties, ("total", "revenue"))) is not None:
+        change = [0, "", None, None, part.removeprefix("-"), False]
+    else:
+        change = [0, "", None, None, "0", True]
+    return orjson.dumps(change) if row is None else _merge_order(orjson.loads(row), change)
+
+
+def merge_order(mine: bytes, other: bytes) -> bytes:
+    return _merge_order(orjson.loads(mine), orjson.loads(other))
+
+
+def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
+    newest = max(mine, other, key=lambda order: (order[0], order[1]))
+    refunded = money.text(money.exact(mine[4]) + money.exact(other[4]))
+    return orjson.dumps([*newest[:4], refunded, mine[5] or other[5]])
+
+
+# --- settled history ------------------------------------------------------------------------------------------------
+
+
+def settle(row: bytes | None, tail: Iterable[bytes], horizon: int) -> tuple[bytes, int, int, int]:
+    """Merges tail lines into the settled history.
+
+    Keeps the newest RECENT entries and, up to HISTORY in all, the entries with signals not older than `horizon` (an
+    instant). Returns the row, how many kept entries carry signals, how many were lost to the cap, and when the newest
+    entry with signals that was not kept occurred (0 where all were).
+    """
+    entries: list[Entry] = orjson.loads(row) if row else []
+    entries += map(orjson.loads, tail)
+    entries.sort(key=stamp)
+    recent = entries[-RECENT:]
+    wanted = [entry for entry in entries[:-RECENT] if len(entry) > 5 and entry[0] >= horizon]
+    lost = max(0, len(wanted) + len(recent) - HISTORY)
+    kept = wanted[lost:] + recent
+    settled = orjson.dumps(kept)
+    while len(settled) > ROW_CAP:
+        cut = 1 + len(kept) // 8
+        lost += sum(len(entry) > 5 for entry in kept[:cut])
+        kept = kept[cut:]
+        settled = orjson.dumps(kept)
+    signalled = [entry[0] for entry in entries if len(entry) > 5]
+    signals = sum(len(entry) > 5 for entry in kept)
+    forgotten = signalled[-signals - 1] if signals < len(signalled) else 0
+    return settled, signals, lost, forgotten
+
+
+def merge_history(mine: bytes, other: bytes) -> bytes:
+    """The union of two settled histories; the next `settle` trims it."""
+    return orjson.dumps(sorted(orjson.loads(mine) + orjson.loads(other), key=stamp))
+
+
+def stamp(entry: Entry) -> tuple[int, str]:
+    return entry[0], entry[1]
+
+
+MERGES: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "t": merge_traits,
+    "o": merge_order,
+    "h": merge_history,
+    "f": lambda mine, other: min(mine, other),
+}
+"""Row kind -> its merge. A fired mark met by itself stays; of two the smaller, so that order does not matter."""

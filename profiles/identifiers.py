@@ -1,0 +1,172 @@
+"""Which identifiers an event names: found, normalized, checked and sorted, the strongest first.
+
+| where | type |
+|---|---|
+| `userId`, `anonymousId` | `user_id`, `anonymous_id` |
+| `traits.email`, `traits.phone` of an identify call; the same in `context.traits` of any call | `email`, `phone` |
+| `context.device.id`, `context.device.advertisingId` | `device_id`, `advertising_id` |
+| `context.externalIds[]` of the collection `users` and the encoding `none`, both being the defaults | its own `type` |
+| properties, traits and context.traits that identity.yaml names | the type named there |
+| `previousId` of an alias | kept apart: it becomes an identifier once it is known what it is |
+
+A group's traits describe the group, not the person. A whole number counts as its decimal text; null is absent.
+An identifier that cannot be used is dropped and recorded, never repaired by guessing; one that a database would
+have to change (control characters) is malformed, and so is a phone number with an extension: many share it.
+This module must never decide who is who: it only reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from profiles.settings import IdentitySettings, trimmed
+from schemas.event import ID_CHARACTERS
+from schemas.keys import key_of
+from schemas.messages import Dropped, Rejected
+from schemas.refusal import Oversized, reject, shown
+
+RECOGNIZED: Final = 32_768
+"""Values whose keys are remembered: most events come from identifiers that were here a moment ago."""
+_TRAITS: Final = {"email": "email", "phone": "phone"}
+_TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_ADDRESS: Final = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:".]+(\.[^\s@<>()\[\]\\,;:".]+)+""")
+
+
+class Identified(NamedTuple):
+    """The identifiers of one event."""
+
+    keys: tuple[str, ...]
+    """Without repetition, the strongest first; empty when none is usable."""
+    previous: str | None
+    """The value of an alias's previousId."""
+    dropped: tuple[Dropped, ...]
+
+
+def extract(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> Identified:
+    """The identifiers that an accepted event of this type names."""
+    keys: dict[str, tuple[int, str]] = {}
+    dropped: list[Dropped] = []
+    recognized = settings.recognized
+    for kind, value in _named(body, type_, settings):
+        if value is None:
+            continue
+        key = recognized.get((kind, value)) if type(value) is str else None
+        if key is None:
+            key = _key(kind, value, settings)
+            if type(value) is str and len(value) <= ID_CHARACTERS:
+                if len(recognized) >= RECOGNIZED:
+                    recognized.clear()
+                recognized[kind, value] = key
+        if type(key) is str:
+            keys[key] = settings.rank(kind)
+        elif isinstance(key, Dropped) and key not in dropped:
+            dropped.append(key)
+    previous = None
+    if type_ == "alias" and (value := body.get("previousId")) is not None:
+        key = _key("user_id", value, settings)
+        if isinstance(key, str):
+            previous = str(value)
+        else:
+            dropped.append(key._replace(type="previous_id"))
+    ordered = tuple(keys) if len(keys) < 2 else tuple(sorted(keys, key=lambda key: (keys[key], key)))
+    return Identified(ordered, previous, tuple(dropped))
+
+
+def nothing_left(raw: bytes | Oversized, dropped: Sequence[Dropped], source: str, now: int) -> Rejected:
+    """The rejection of an event that `extract` found no key for."""
+    first = dropped[0] if dropped else Dropped("", "", "")
+    expectation = "a usable userId, anonymousId or other identifier"
+    if dropped:
+        expectation += f" (dropped: {', '.join(f'{each.type} {each.reason}' for each in dropped[:5])})"
+    return reject(raw, "identify", "no_identifier", first.type, first.value, expectation, source, now)
+
+
+def _named(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> list[tuple[str, Any]]:
+    """Type and value of everything in its place, usable or not."""
+    named = [("user_id", body.get("userId")), ("anonymous_id", body.get("anonymousId"))]
+    if type_ == "identify" and (traits := body.get("traits")):
+        _from_names(named, traits, _TRAITS)
+        _from_names(named, traits, settings.properties)
+    if settings.properties and (properties := body.get("properties")):
+        _from_names(named, properties, settings.properties)
+    if context := body.get("context"):
+        if traits := context.get("traits"):
+            _from_names(named, traits, _TRAITS)
+            _from_names(named, traits, settings.properties)
+        if device := context.get("device"):
+            named.append(("device_id", device.get("id")))
+            named.append(("advertising_id", device.get("advertisingId")))
+        if (external := context.get("externalIds")) is not None:
+            named += _external(external)
+    return named
+
+
+def _from_names(named: list[tuple[str, Any]], values: Mapping[str, Any], types: Mapping[str, str]) -> None:
+    named += [(kind, values[name]) for name, kind in types.items() if name in values]
+
+
+def _external(listed: object) -> list[tuple[str, Any]]:
+    if not isinstance(listed, list):
+        return [("external_id", [listed])]
+    named: list[tuple[str, Any]] = []
+    for each in listed:
+        kind = each.get("type") if isinstance(each, dict) else None
+        if not isinstance(kind, str) or not _TYPE_NAME.fullmatch(kind):
+            named.append(("external_id", [each]))
+        elif (each.get("collection") or "users") == "users" and (each.get("encoding") or "none") == "none":
+            named.append((kind, each.get("id")))
+    return named
+
+
+def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
+    """The key of an identifier, or why it has none."""
+    if type(value) is int:
+        value = str(value)
+    if not isinstance(value, str):
+        return Dropped(kind, shown(value), "malformed")
+    if len(value) > ID_CHARACTERS:
+        return Dropped(kind, shown(value), "too_long")
+    if _blocked(kind, value, settings):
+        return Dropped(kind, shown(value), "blocked")
+    normalizer = settings.normalizer(kind)
+    if normalizer != "none":
+        normal = _email(value) if normalizer == "email" else _phone(value, settings.default_region)
+        if normal is None:
+            return Dropped(kind, shown(value), "malformed")
+        if normal != value and _blocked(kind, normal, settings):
+            return Dropped(kind, shown(value), "blocked")
+        value = normal
+    if not value.isprintable() and _CONTROL.search(value):
+        return Dropped(kind, shown(value), "malformed")
+    return key_of(kind, value)
+
+
+def _blocked(kind: str, value: str, settings: IdentitySettings) -> bool:
+    bare = trimmed(value)
+    blocked = bare.casefold() in settings.blocked(kind)
+    for pattern in settings.patterns(kind):
+        blocked = blocked or pattern.search(bare) is not None
+    return blocked
+
+
+def _email(value: str) -> str | None:
+    address = value.strip().lower()
+    return address if _ADDRESS.fullmatch(address) else None
+
+
+@lru_cache(maxsize=65_536)
+def _phone(value: str, region: str | None) -> str | None:
+    """E.164, or None. Possible, not assigned, numbers count: the tables of assigned ones change every few weeks."""
+    import phonenumbers  # its tables cost start-up time that only a phone number is worth
+
+    try:
+        number = phonenumbers.parse(value, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,359 @@
+"""The rows of a lane: typed, cached while decoded, written as bytes.
+
+A lane's store is any mapping from bytes to bytes that can also be scanned by prefix. Keys, by first byte (`\\0` ends an
+identifier key, which never contains one):
+
+    i KEY                    an identifier: where its profile lives and, at the root, the members and its own component
+    c ROOT \\0 MEMBER         another member's component, beside the root
+    h ROOT \\0 MEMBER         settled history of a component
+    t ROOT \\0 MEMBER         traits of a component
+    o ROOT \\0 MEMBER \\0 ID   one order
+    f ROOT \\0 MEMBER \\0 SUM  one fired mark (rule and run key)
+    m KEY \\0 MESSAGE         a message id this identifier has seen, and when it was first accepted
+    w DUE KEY                a wake: the earliest open timer of a root
+
+Every row but `m` and `w` is JSON: a list whose first element is the version of its layout, or what `facets` describes;
+what a later version appends is kept. A row is at most 64 KiB; `facets`, `component` and `_within_cap` say what is trimmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import orjson
+
+from profiles.component import Component, Signalled
+from profiles.facets import HISTORY, MERGES, RECENT, ROW_CAP, Entry, settle
+from schemas.errors import RowError
+from schemas.messages import Piece
+
+LAYOUT = 1
+TAIL = 16
+"""History entries kept inside a component before they are settled into a row of their own."""
+ASKED = 32
+"""Pairs an identifier remembers having asked the linker about."""
+PIECE_BYTES = 256 * 1024
+
+
+class Store(Protocol):
+    """What a lane's rows are read from. A missing key reads as None."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]: ...
+
+
+class Row:
+    """One identifier: a root with its members, or moved to another row."""
+
+    __slots__ = ("asked", "component", "extra", "key", "latest", "members", "parts", "since", "stored_wake", "to", "wake")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.to: str | None = None
+        self.members: set[str] = set()
+        """Other identifiers whose components belong to this root."""
+        self.parts: set[str] = set()
+        """Those of them of which a component is here: nobody need look for the others."""
+        self.asked: dict[str, int] = {}
+        """Key of another identifier -> when the linker was last asked about the pair."""
+        self.component: Component | None = None
+        """The identifier's own component while it is a root."""
+        self.wake = 0
+        """When the earliest open timer is due; 0 is never."""
+        self.stored_wake = 0
+        self.since = 0
+        """No open window was armed before this; 0 where none is open."""
+        self.latest = 0
+        """When the newest event occurred that meant something to a rule."""
+        self.extra: list[Any] = []
+
+    def encode(self) -> bytes:
+        component = self.component
+        head = [
+            LAYOUT,
+            self.to,
+            sorted(self.members),
+            sorted(self.parts),
+            self.asked,
+            self.wake,
+            self.since,
+            self.latest,
+            None if component is None else component.state(),
+            *self.extra,
+        ]
+        if component is None or not component.tail:
+            return orjson.dumps(head)
+        return b"\n".join((orjson.dumps(head), *component.tail))
+
+    @classmethod
+    def decode(cls, key: str, stored: bytes) -> Row:
+        lines = stored.split(b"\n")
+        head = _versioned(lines[0])
+        self = cls.__new__(cls)
+        self.key = key
+        _, self.to, members, parts, self.asked, self.wake, self.since, self.latest, state, *self.extra = head
+        self.members = set(members)
+        self.parts = set(parts)
+        self.stored_wake = self.wake
+        self.component = None if state is None else Component.of(state, lines[1:])
+        return self
+
+
+def _versioned(line: bytes) -> list[Any]:
+    head: list[Any] = orjson.loads(line)
+    if head[0] > LAYOUT:
+        raise RowError(f"A stored row has layout {head[0]}; this Rapport reads up to {LAYOUT}. Upgrade Rapport.")
+    return head
+
+
+def encode_component(component: Component) -> bytes:
+    return b"\n".join((orjson.dumps([LAYOUT, component.state()]), *component.tail))
+
+
+def decode_component(stored: bytes) -> Component:
+    lines = stored.split(b"\n")
+    return Component.of(_versioned(lines[0])[1], lines[1:])
+
+
+def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:
+    """Pieces in the fewest runs that each fit a message."""
+    runs: list[tuple[Piece, ...]] = []
+    room = 0
+    for piece in pieces:
+        size = sum(len(value) for _, value in piece.rows)
+        if runs and size <= room:
+            runs[-1] = (*runs[-1], piece)
+        else:
+            runs.append((piece,))
+            room = PIECE_BYTES
+        room -= size
+    return runs
+
+
+def place(kind: bytes, root: str, member: str) -> bytes:
+    return kind + root.encode() + b"\0" + member.encode()
+
+
+class Rows:
+    """A lane's rows: reads through to the store, gathers changes until `changes` takes them.
+
+    Decoded rows stay cached across commits (about `cache` of them); nobody else may write the store meanwhile.
+    """
+
+    def __init__(self, store: Store, cache: int = 16_384) -> None:
+        self._store = store
+        self._generation = cache
+        self._young: dict[str, Row] = {}
+        self._old: dict[str, Row] = {}
+        self._dirty: dict[str, Row] = {}
+        self._components: dict[bytes, Component] = {}
+        self._raw: dict[bytes, bytes | None] = {}
+
+    # --- identifiers ------------------------------------------------------------------------------------------------
+
+    def find(self, key: str) -> Row | None:
+        row = self._young.get(key)
+        if row is not None:
+            return row
+        row = self._dirty.get(key) or self._old.get(key)
+        if row is None:
+            stored = self._store.get(b"i" + key.encode())
+            if stored is None:
+                return None
+            row = Row.decode(key, stored)
+        self._young[key] = row
+        return row
+
+    def born(self, key: str) -> Row:
+        """A row for an identifier that has none yet."""
+        row = self._young[key] = self._dirty[key] = Row(key)
+        return row
+
+    def touch(self, row: Row) -> None:
+        self._dirty[row.key] = row
+
+    # --- components -------------------------------------------------------------------------------------------------
+
+    def component(self, root: Row, member: str) -> Component | None:
+        """A member's component at its root, to read."""
+        if member == root.key:
+            return root.component
+        place_ = place(b"c", root.key, member)
+        component = self._components.get(place_)
+        if component is None:
+            stored = self.get(place_)
+            if stored is None:
+                return None
+            component = decode_component(stored)
+        return component
+
+    def own(self, root: Row, member: str) -> Component:
+        """A member's component at its root, to change; an empty one where there is none."""
+        component = self.component(root, member) or Component()
+        if member == root.key:
+            root.component = component
+            self._dirty[member] = root
+        else:
+            self._components[place(b"c", root.key, member)] = component
+            if member not in root.parts:
+                root.parts.add(member)
+                self._dirty[root.key] = root
+        return component
+
+    def settle(self, root: Row, member: str, component: Component, horizon: int) -> None:
+        """Moves a component's tail into its settled history, and trims that."""
+        where = place(b"h", root.key, member)
+        self._raw[where], component.signals, lost, forgotten = settle(self.get(where), component.tail, horizon)
+        component.tail = []
+        component.recalled = None
+        component.trimmed += lost
+        component.forgotten = max(component.forgotten, forgotten)
+
+    def signalled(self, root: Row, member: str, component: Component) -> list[Signalled]:
+        """The entries of a component that mean something to rules; decoded once while the component is cached."""
+        if component.recalled is None:
+            component.recalled = [
+                (entry[0], entry[1], entry[5]) for entry in self.history(root, member, component) if len(entry) > 5
+            ]
+        return component.recalled
+
+    def history(self, root: Row, member: str, component: Component) -> list[Entry]:
+        """All entries kept of a component, in no particular order."""
+        settled = self.get(place(b"h", root.key, member))
+        entries: list[Entry] = orjson.loads(settled) if settled else []
+        entries += map(orjson.loads, component.tail)
+        return entries
+
+    def members(self, root: Row) -> Iterator[tuple[str, Component]]:
+        """Every component that a root holds, its own first."""
+        for member in (root.key, *sorted(root.parts)):
+            component = self.component(root, member)
+            if component is not None:
+                yield member, component
+
+    # --- plain rows -------------------------------------------------------------------------------------------------
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self._raw:
+            return self._raw[key]
+        return self._store.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self._raw[key] = value
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Plain rows by prefix, uncommitted changes included, in order of their keys."""
+        found: dict[bytes, bytes | None] = dict(self._store.scan(prefix))
+        found.update((key, value) for key, value in self._raw.items() if key.startswith(prefix))
+        return sorted((key, value) for key, value in found.items() if value is not None)
+
+    # --- moving components ------------------------------------------------------------------------------------------
+
+    def take_out(self, root: Row, members: Iterable[str]) -> list[Piece]:
+        """Removes members' components and all rows beside them, as pieces of bounded size."""
+        return [piece for member in members for piece in self._pieces(root, member)]
+
+    def _pieces(self, root: Row, member: str) -> Iterator[Piece]:
+        rows: list[tuple[str, str]] = []
+        size = 0
+        for name, value in self._lift(root, member):
+            if size and size + len(value) > PIECE_BYTES:
+                yield Piece(member, tuple(rows))
+                rows, size = [], 0
+            rows.append((name, value.decode()))
+            size += len(value)
+        if rows:
+            yield Piece(member, tuple(rows))
+
+    def _lift(self, root: Row, member: str) -> Iterator[tuple[str, bytes]]:
+        component = self.component(root, member)
+        if component is None:
+            return
+        where = place(b"c", root.key, member)
+        if member == root.key:
+            root.component = None
+            self.touch(root)
+        else:
+            self._components.pop(where, None)
+            self._raw[where] = None
+            root.parts.discard(member)
+            self.touch(root)
+        for suffix, mark in self._beside("f", root, member):
+            yield "f" + suffix.hex(), mark
+        yield "c", encode_component(component)
+        for kind in ("h", "t"):
+            where = place(kind.encode(), root.key, member)
+            value = self.get(where)
+            if value is not None:
+                self._raw[where] = None
+                yield kind, value
+        for suffix, order in self._beside("o", root, member):
+            yield "o" + suffix.decode(), order
+
+    def _beside(self, kind: str, root: Row, member: str) -> Iterator[tuple[bytes, bytes]]:
+        """Removes all rows of a kind of which a component may have many, named by the ends of their keys."""
+        prefix = place(kind.encode(), root.key, member) + b"\0"
+        for key, value in self.scan(prefix):
+            self._raw[key] = None
+            yield key[len(prefix) :], value
+
+    def put_in(self, root: Row, piece: Piece, horizon: int) -> None:
+        """Merges a piece into its member's component at this root."""
+        component = self.own(root, piece.member)
+        grown = False
+        for name, text in piece.rows:
+            kind, suffix, value = name[0], name[1:], text.encode()
+            if kind == "c":
+                component.merge(decode_component(value))
+                continue
+            where = place(kind.encode(), root.key, piece.member)
+            if kind in "of":
+                where += b"\0" + (bytes.fromhex(suffix) if kind == "f" else suffix.encode())
+            mine = self.get(where)
+            grown = grown or (kind == "h" and mine is not None)
+            self._raw[where] = value if mine is None else MERGES[kind](mine, value)
+        component.recalled = None
+        if grown or len(component.tail) > TAIL:
+            self.settle(root, piece.member, component, horizon)
+
+    # --- committing -------------------------------------------------------------------------------------------------
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
+        changed = self._raw
+        for place_, component in self._components.items():
+            changed[place_] = encode_component(component)
+        for key, row in self._dirty.items():
+            name = key.encode()
+            stored = row.encode()
+            if len(stored) > ROW_CAP:
+                _within_cap(row)
+                stored = row.encode()
+            changed[b"i" + name] = stored
+            if row.wake != row.stored_wake:
+                if row.stored_wake:
+                    changed[b"w" + row.stored_wake.to_bytes(8, "big") + name] = None
+                if row.wake:
+                    changed[b"w" + row.wake.to_bytes(8, "big") + name] = b""
+                row.stored_wake = row.wake
+        self._raw = {}
+        self._components = {}
+        self._dirty = {}
+        if len(self._young) > self._generation:
+            self._old = self._young
+            self._young = {}
+        return changed
+
+
+def _within_cap(row: Row) -> None:
+    """A row over the cap forgets, in this order, whom it asked about, devices, campaigns and groups."""
+    row.asked = {}
+    if row.component is not None:
+        for facet in (row.component.devices, row.component.campaigns, row.component.groups):
+            if len(row.encode()) > ROW_CAP:
+                facet.clear()
+
+
+__all__ = ["ASKED", "HISTORY", "RECENT", "TAIL", "Row", "Rows", "Store", "encode_component", "place"]

@@ -1,0 +1,262 @@
+r"""What counts as an identifier and how strong it is: identity.yaml, with every default built in. No extraction here.
+
+identity.yaml, each key optional:
+
+    priority: [user_id, crm_id, email]   strongest first; types not named follow in the built-in order
+    types:
+      crm_id:
+        from_properties: [crm_id]        event properties and traits whose value is such an identifier
+        cap: 1                           the most a profile may hold
+        unique: true                     two profiles that both hold one never merge
+        normalize: none                  email | phone | none
+        block: ["C-0000"]                values that identify nobody, besides those for all types
+        block_patterns: ["^TEST"]        the same as regular expressions
+    default_region: DE                   how phone numbers without + are read; without it they are malformed
+    remember_message_ids: 7d             1h to 90d: how long a retry is recognized
+    block: [none@example.com]            for every type, in addition to the built-in list
+    block_patterns: ["@test\\.example$"]
+
+The built-in order: user_id, email, phone, all other types by name, device_id, advertising_id, anonymous_id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from schemas import instant
+from schemas.errors import Problem
+from schemas.messages import Dropped
+from schemas.planreader import PlanReader, raise_if_any
+from schemas.strictyaml import Node, Scalar, load, shown
+
+Normalizer = Literal["email", "phone", "none"]
+
+STRONGEST = ("user_id", "email", "phone")
+WEAKEST = ("device_id", "advertising_id", "anonymous_id")
+CAP = 5
+CAPS = {"user_id": 1, "anonymous_id": 50}
+NORMALIZERS: Mapping[str, Normalizer] = {"email": "email", "phone": "phone"}
+
+BLOCKED = frozenset(
+    (
+        "", "-1", "null", "nil", "none", "nan", "undefined", "unknown", "anonymous", "anon", "guest", "user", "id",
+        "distinct_id", "email", "true", "false", "not_authenticated", "[object object]", "{}", "[]",
+    )
+)  # fmt: skip
+"""Casefolded. What SDKs and forms send when they know nobody: the union of the published lists."""
+BLOCKED_PATTERNS = ("^[0-]+$",)
+
+_OTHERS = 1_000
+"""The rank of all types that have no place of their own."""
+_AROUND = "\"'`\u2018\u2019\u201c\u201d \t\r\n\u00a0"
+_TYPE_NAME = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSettings:
+    """What identity.yaml says about one type; None means the built-in default."""
+
+    name: str
+    from_properties: tuple[str, ...] = ()
+    cap: int | None = None
+    unique: bool | None = None
+    normalize: Normalizer | None = None
+    block: tuple[str, ...] = ()
+    block_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IdentitySettings:
+    """The settings of identity.yaml; `IdentitySettings()` are the defaults. Every answer is a dict look-up."""
+
+    priority: tuple[str, ...] = ()
+    types: tuple[TypeSettings, ...] = ()
+    default_region: str | None = None
+    forget_after: int = 7 * instant.DAY
+    """Microseconds of wall time after which a message id is no longer recognized."""
+    block: tuple[str, ...] = ()
+    block_patterns: tuple[str, ...] = ()
+
+    @cached_property
+    def unique(self) -> frozenset[str]:
+        """Types of which two profiles that both hold one never merge."""
+        stated = {each.name: each.unique for each in self.types if each.unique is not None}
+        return frozenset(name for name, unique in ({"user_id": True} | stated).items() if unique)
+
+    @cached_property
+    def properties(self) -> Mapping[str, str]:
+        """Name of an event property or trait -> the type of identifier its value is."""
+        return {name: each.name for each in self.types for name in each.from_properties}
+
+    @cached_property
+    def recognized(self) -> dict[tuple[str, str], str | Dropped]:
+        """A memory for `identifiers.extract`: (type, value as sent) -> its key under these settings, or why none."""
+        return {}
+
+    def rank(self, type_: str) -> tuple[int, str]:
+        """Sorts types, the strongest first."""
+        return self._ranks.get(type_) or (_OTHERS, type_)
+
+    def cap(self, type_: str) -> int:
+        """The most identifiers of a type that one profile may hold."""
+        return self._caps.get(type_, CAP)
+
+    def normalizer(self, type_: str) -> Normalizer:
+        return self._normalizers.get(type_, "none")
+
+    def blocked(self, type_: str) -> frozenset[str]:
+        """Values that identify nobody, casefolded: for `trimmed(value).casefold()`."""
+        return self._blocked.get(type_, self._blocked_for_all)
+
+    def patterns(self, type_: str) -> tuple[re.Pattern[str], ...]:
+        """A trimmed value in which one of these is found (`search`; they ignore case) is blocked, too."""
+        return self._patterns.get(type_, self._patterns_for_all)
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, tuple[int, str]]:
+        stronger = [*self.priority, *(name for name in STRONGEST if name not in self.priority)]
+        weaker = [name for name in WEAKEST if name not in self.priority]
+        ranks = {name: (place, "") for place, name in enumerate(stronger)}
+        return ranks | {name: (_OTHERS + 1 + place, "") for place, name in enumerate(weaker)}
+
+    @cached_property
+    def _caps(self) -> Mapping[str, int]:
+        return CAPS | {each.name: each.cap for each in self.types if each.cap is not None}
+
+    @cached_property
+    def _normalizers(self) -> Mapping[str, Normalizer]:
+        return dict(NORMALIZERS) | {each.name: each.normalize for each in self.types if each.normalize is not None}
+
+    @cached_property
+    def _blocked_for_all(self) -> frozenset[str]:
+        return BLOCKED | _folded(self.block)
+
+    @cached_property
+    def _blocked(self) -> Mapping[str, frozenset[str]]:
+        return {each.name: self._blocked_for_all | _folded(each.block) for each in self.types}
+
+    @cached_property
+    def _patterns_for_all(self) -> tuple[re.Pattern[str], ...]:
+        return _compiled(BLOCKED_PATTERNS + self.block_patterns)
+
+    @cached_property
+    def _patterns(self) -> Mapping[str, tuple[re.Pattern[str], ...]]:
+        return {each.name: self._patterns_for_all + _compiled(each.block_patterns) for each in self.types}
+
+
+def trimmed(value: str) -> str:
+    """A value without the spaces and quotes around it, as the block lists see it."""
+    return value.strip(_AROUND)
+
+
+def _folded(values: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(trimmed(value).casefold() for value in values)
+
+
+def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+
+
+DEFAULT = IdentitySettings()
+
+
+def load_identity(text: str | bytes, file: str) -> IdentitySettings:
+    """The settings of an identity.yaml. Raises PlanError with all its problems. An empty file gives the defaults."""
+    problems: list[Problem] = []
+    documents = load(text, file, problems)
+    reader = PlanReader(file, problems)
+    if len(documents) > 1:
+        reader.problem(documents[1], "identity.yaml is one document; remove the `---` and what follows.")
+    settings = _settings(reader, documents[0]) if documents else DEFAULT
+    raise_if_any(problems)
+    return settings
+
+
+def _settings(reader: PlanReader, node: Node) -> IdentitySettings:
+    found = reader.mapping(node, "identity.yaml", _KEYS) or {}
+    values = {_KEYS[name][0]: _KEYS[name][1](reader, value, name) for name, value in found.items()}
+    return IdentitySettings(**{name: value for name, value in values.items() if value is not None})
+
+
+def _type(reader: PlanReader, name: Scalar, node: Node) -> TypeSettings:
+    reader.name(name, "the type of an identifier", _TYPE_NAME, "crm_id")
+    found = reader.mapping(node, f"the type `{name.source}`", _TYPE_KEYS) or {}
+    values = {key: _TYPE_KEYS[key](reader, value, key) for key, value in found.items()}
+    return TypeSettings(name.source, **{key: value for key, value in values.items() if value is not None})
+
+
+def _types(reader: PlanReader, node: Node, what: str) -> tuple[TypeSettings, ...]:
+    read = tuple(_type(reader, key, value) for key, value in (reader.entries(node, what) or {}).values())
+    owners: dict[str, str] = {}
+    for each in read:
+        for name in each.from_properties:
+            if owners.setdefault(name, each.name) != each.name:
+                reader.problem(node, f"The property `{name}` feeds both `{owners[name]}` and `{each.name}`; keep one.")
+    return read
+
+
+def _names(reader: PlanReader, node: Node, what: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for item in reader.items(node, what) or ():
+        name = reader.name(item, f"an item of {what}", _TYPE_NAME, "crm_id")
+        if name in names:
+            reader.problem(item, f"`{name}` is here a second time; keep one.")
+        elif name is not None:
+            names.append(name)
+    return tuple(names)
+
+
+def _values(reader: PlanReader, node: Node, what: str) -> tuple[str, ...]:
+    """Blocked values: unlike elsewhere `0` and `null` may go without quotes, for they are compared as text."""
+    values: list[str] = []
+    for item in reader.items(node, what) or ():
+        if isinstance(item, Scalar):
+            values.append(item.source)
+        else:
+            reader.text(item, f"an item of {what}")
+    return tuple(values)
+
+
+def _patterns(reader: PlanReader, node: Node, what: str) -> tuple[str, ...]:
+    read = [reader.pattern(item, f"an item of {what}") for item in reader.items(node, what) or ()]
+    return tuple(pattern for pattern in read if pattern is not None)
+
+
+def _region(reader: PlanReader, node: Node, what: str) -> str | None:
+    from phonenumbers import SUPPORTED_REGIONS  # its tables cost start-up time that only a stated region is worth
+
+    region = reader.text(node, what)
+    if region is not None and region not in SUPPORTED_REGIONS:
+        reader.problem(node, f"{what} cannot be `{shown(region)}`; it is a country's two letters, like DE or GB.")
+        return None
+    return region
+
+
+_Read = Callable[[PlanReader, Node, str], Any]
+
+_KEYS: Mapping[str, tuple[str, _Read]] = {
+    "priority": ("priority", _names),
+    "types": ("types", _types),
+    "default_region": ("default_region", _region),
+    "remember_message_ids": (
+        "forget_after",
+        lambda reader, node, what: reader.duration(node, what, instant.HOUR, 90 * instant.DAY),
+    ),
+    "block": ("block", _values),
+    "block_patterns": ("block_patterns", _patterns),
+}
+"""Key of identity.yaml -> (field of IdentitySettings, how it is read)."""
+
+_TYPE_KEYS: Mapping[str, _Read] = {
+    "from_properties": PlanReader.texts,
+    "cap": lambda reader, node, what: reader.integer(node, what, 1, 1_000),
+    "unique": PlanReader.boolean,
+    "normalize": lambda reader, node, what: reader.choice(node, what, ("email", "phone", "none")),
+    "block": _values,
+    "block_patterns": _patterns,
+}
+"""Key of a type = field of TypeSettings -> how it is read."""

@@ -1,0 +1,150 @@
+"""One customer as the rows tell it: the merged view of all components at a root.
+
+Reads rows, changes nothing. Times come out as ISO 8601 text, money as decimal text.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from profiles.component import Component
+from profiles.facets import RECENT, merge_order, merge_traits, stamp
+from profiles.rows import Row, Rows, place
+from schemas import money
+from schemas.instant import render
+from schemas.keys import profile_id, split_key
+
+
+def root_of(rows: Rows, key: str) -> Row | None:
+    """The root an identifier belongs to today, or None where it was never seen."""
+    row = rows.find(key)
+    while row is not None and row.to is not None:
+        row = rows.find(row.to)
+    return row
+
+
+def profile(rows: Rows, root: Row) -> dict[str, Any]:
+    """Everything known about one person, ready for JSON.
+
+    `{"profile_id", "identifiers": [{"type", "value", "first_seen", "last_seen"}], "traits": {name: value},
+    "trait_sources": {name: {"at", "source", "message_id"}}, "first_seen", "last_seen", "event_count",
+    "events": {name: {"count", "first_at", "last_at"}}, "channels": {name: {"count", "last_at"}}, "orders": {...},
+    "devices", "campaigns", "groups", "recent": [newest first], "profile_ids": [...], "history_trimmed"}`
+    """
+    total = Component()
+    members = list(rows.members(root))
+    for _, component in members:
+        total.merge(component)
+    traits = _traits(rows, root)
+    return {
+        "profile_id": profile_id(root.key),
+        "identifiers": _identifiers(root, members),
+        "traits": {name: value for name, (value, *_) in traits.items()},
+        "trait_sources": {
+            name: {"at": render(at), "source": source, "message_id": message_id}
+            for name, (_, at, message_id, source) in traits.items()
+        },
+        "first_seen": _shown(total.first),
+        "last_seen": _shown(total.last),
+        "event_count": total.count,
+        "events": {
+            name: {"count": count, "first_at": render(first), "last_at": render(last)}
+            for name, (count, first, last) in sorted(total.names.items())
+        },
+        "channels": {
+            name: {"count": count, "last_at": render(last)} for name, (count, last) in sorted(total.channels.items())
+        },
+        "orders": _orders(rows, root),
+        "devices": _newest(total.devices, "device"),
+        "campaigns": _newest(total.campaigns, "campaign"),
+        "groups": _newest(total.groups, "group"),
+        "recent": _recent(rows, root, members),
+        "profile_ids": [profile_id(key) for key in (root.key, *sorted(root.members))],
+        "history_trimmed": total.trimmed,
+    }
+
+
+def _shown(instant: int) -> str | None:
+    return render(instant) if instant else None
+
+
+def _identifiers(root: Row, members: list[tuple[str, Component]]) -> list[dict[str, Any]]:
+    spans: dict[str, list[int]] = {}
+    for member, component in members:
+        own = {member: [component.first, component.last]} if component.count else {}
+        for key, (first, last) in [*component.sighted.items(), *own.items()]:
+            span = spans.setdefault(key, [first, last])
+            span[:] = [min(span[0], first), max(span[1], last)]
+    shown = []
+    for key in (root.key, *sorted(root.members)):
+        type_, value = split_key(key)
+        first, last = spans.get(key, (0, 0))
+        shown.append({"type": type_, "value": value, "first_seen": _shown(first), "last_seen": _shown(last)})
+    return shown
+
+
+def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:
+    merged: bytes | None = None
+    for member in (root.key, *sorted(root.members)):
+        row = rows.get(place(b"t", root.key, member))
+        if row is not None:
+            merged = row if merged is None else merge_traits(merged, row)
+    traits: dict[str, list[Any]] = orjson.loads(merged) if merged else {}
+    return dict(sorted(traits.items()))
+
+
+def _orders(rows: Rows, root: Row) -> dict[str, Any]:
+    """`{"count", "revenue": {currency: gross}, "refunded": {currency: amount}, "last": [newest ten]}`."""
+    merged: dict[str, bytes] = {}
+    for member in (root.key, *sorted(root.members)):
+        prefix = place(b"o", root.key, member) + b"\0"
+        for key, row in rows.scan(prefix):
+            order = key[len(prefix) :].decode()
+            merged[order] = merge_order(merged[order], row) if order in merged else row
+    count = 0
+    revenue: dict[str, Decimal] = {}
+    refunded: dict[str, Decimal] = {}
+    latest = []
+    for order, row in merged.items():
+        placed_at, _, amount, currency, parts, undone = orjson.loads(row)
+        gross, back = money.exact(amount or "0"), money.exact(parts)
+        if undone:
+            back = max(back, gross)
+        count += amount is not None
+        unit = currency or ""
+        revenue[unit] = revenue.get(unit, money.ZERO) + gross
+        refunded[unit] = refunded.get(unit, money.ZERO) + back
+        shown = {"order_id": order, "at": _shown(placed_at), "amount": money.text(gross), "currency": currency}
+        latest.append((placed_at, order, {**shown, "refunded": money.text(back)}))
+    return {
+        "count": count,
+        "revenue": {unit: money.text(amount) for unit, amount in sorted(revenue.items())},
+        "refunded": {unit: money.text(amount) for unit, amount in sorted(refunded.items()) if amount},
+        "last": [shown for *_, shown in sorted(latest, key=lambda order: order[:2], reverse=True)[:10]],
+    }
+
+
+def _newest(values: dict[str, list[Any]], name: str) -> list[dict[str, Any]]:
+    newest = sorted(values.items(), key=lambda item: (item[1][0], item[0]), reverse=True)
+    return [{name: key, "last_at": render(at), **(details or {})} for key, (at, _, details) in newest]
+
+
+def _recent(rows: Rows, root: Row, members: list[tuple[str, Component]]) -> list[dict[str, Any]]:
+    entries = [
+        (entry, member) for member, component in members for entry in rows.history(root, member, component)
+    ]
+    entries.sort(key=lambda pair: stamp(pair[0]), reverse=True)
+    return [
+        {
+            "at": render(at),
+            "message_id": message_id,
+            "type": type_,
+            "name": name,
+            "channel": channel,
+            "identifier": member,
+        }
+        for (at, message_id, type_, name, channel, *_), member in entries[:RECENT]
+    ]
