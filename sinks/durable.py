@@ -1,0 +1,70 @@
+"""Files that are either wholly there or not there: staged, synced, renamed, folder synced.
+
+Every refusal of the file system becomes one sentence here, so no caller handles `OSError` of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas.errors import DataFolderError, FolderUnwritable
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def told_plainly(folder: Path) -> Iterator[None]:
+    """Turns an OSError into FolderUnwritable (no space, no permission) or DataFolderError (anything else)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise FolderUnwritable(f"No space is left for {folder}. Free some, then run the command again.") from error
+        if error.errno in _REFUSED:
+            raise FolderUnwritable(f"{folder} cannot be written. Give yourself write permission to it.") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise DataFolderError(f"{folder} cannot be used ({reason}). Check the disk, then try again.") from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts `content` at `path` so that a crash leaves the old or the new content, never a mixture."""
+    staged = path.with_name(path.name + ".new")
+    make_folder(path.parent)
+    with staged.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+    sync_folders([path.parent])
+
+
+def make_folder(folder: Path) -> None:
+    """Creates `folder` and its parents; what was created survives a crash."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+    sync_folders({each.parent for each in missing})
+
+
+def sync_file(path: Path) -> None:
+    """Makes the content of a closed file survive a crash."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Makes renames into `folders` survive a crash."""
+    for folder in folders:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,61 @@
+-- Purpose: the rules that SQL shares with schemas/money.py and schemas/keys.py. Temporary: they take nobody's names.
+
+-- The amount a text states, or NULL; then rounded half to even at the sixth decimal. Never by way of a float.
+CREATE TEMP MACRO money_text(stated) AS
+    CASE
+        WHEN length(stated) <= 40
+        AND regexp_full_match(stated, '\s*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?\s*')
+        AND abs(TRY_CAST(trim(stated) AS DECIMAL(38, 19))) < 1000000000000000000
+        THEN TRY_CAST(trim(stated) AS DECIMAL(38, 19))
+    END;
+
+CREATE TEMP MACRO half_even(exact) AS
+    CASE
+        WHEN abs(CAST(exact AS DECIMAL(28, 6)) - exact) = 0.0000005
+        AND CAST(CAST(exact AS DECIMAL(28, 6)) * 1000000 AS HUGEINT) % 2 <> 0
+        THEN CAST(CAST(exact AS DECIMAL(28, 6)) - sign(exact) * 0.000001 AS DECIMAL(28, 6))
+        ELSE CAST(exact AS DECIMAL(28, 6))
+    END;
+
+CREATE TEMP MACRO money(object, path) AS
+    CASE
+        WHEN json_type(object, path) IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'VARCHAR')
+        THEN half_even(money_text(json_extract_string(object, path)))
+    END;
+
+-- Price times quantity of one product; 0 where it states no price or no usable quantity.
+CREATE TEMP MACRO product_money(product) AS
+    coalesce(
+        TRY_CAST(
+            TRY(
+                money(product, '$.price')
+                * CASE WHEN json_exists(product, '$.quantity') THEN money(product, '$.quantity') ELSE 1 END
+            ) AS DECIMAL(30, 12)
+        ),
+        0
+    );
+
+-- The first amount among two fields, else the sum of the products, else NULL.
+CREATE TEMP MACRO amount(properties, field, other) AS
+    coalesce(
+        CAST(money(properties, field) AS DECIMAL(38, 6)),
+        CAST(money(properties, other) AS DECIMAL(38, 6)),
+        CAST(
+            list_sum(
+                list_transform(json_extract(properties, '$.products[*]'), lambda product : product_money(product))
+            ) AS DECIMAL(38, 6)
+        )
+    );
+
+-- uuid5 (RFC 9562 section 5.5) in Rapport's namespace: schemas.keys.profile_id of a key that was never erased.
+CREATE TEMP MACRO uuid5_of_digest(digest) AS
+    substr(digest, 1, 8) || '-' || substr(digest, 9, 4) || '-5' || substr(digest, 14, 3) || '-'
+    || translate(substr(digest, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab') || substr(digest, 18, 3) || '-'
+    || substr(digest, 21, 12);
+
+CREATE TEMP MACRO profile_id_of(key) AS
+    uuid5_of_digest(sha1(from_hex('7d9d3c1e52c65f0e9a530f6a5d1f7c21') || encode(key)));
+
+CREATE TEMP MACRO type_of(key) AS left(key, strpos(key, ':') - 1);
+
+CREATE TEMP MACRO value_of(key) AS substr(key, strpos(key, ':') + 1);
