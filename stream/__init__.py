@@ -1,0 +1,1 @@
+"""The step functions and the runners that carry them."""

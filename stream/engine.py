@@ -1,0 +1,285 @@
+"""The embedded runner: the whole of Rapport in one process, with no broker.
+
+Input is durable in the log before `take` returns, and one write batch commits everything a run of it caused: rows,
+linker rows, outputs and the position in the log. After a crash the log is worked off from that position, so nothing is
+lost and nothing happens twice. Results depend on the order of the input alone, never on the size of the runs.
+
+Outputs wait in the store until a Parquet file holds them; facts wait as references to the log, whose records are kept
+that long.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import orjson
+
+from profiles.linker import Linker
+from profiles.rows import Rows
+from schemas import codec
+from schemas.instant import DAY
+from schemas.messages import Event, Output, Rejected, Request, Split, Wake
+from schemas.topics import OUTPUTS
+from sinks.lake import Lake
+from sinks.publisher import PublishReport, publish
+from stream.home import Effects, Home
+from stream.plan import Plan
+from stream.store import STATE, LocalStore
+
+FLUSH_ROWS = 50_000
+"""Outputs after which Parquet files are written."""
+LAKE = "lake"
+PUBLISHED = "rapport.duckdb"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the input since the engine was opened, and what it caused."""
+
+    read: int = 0
+    applied: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    merges: int = 0
+    triggers: int = 0
+    late: int = 0
+    """Applied, but too old to start a rule."""
+    profiles: int = 0
+    """All profiles there are now, earlier runs included."""
+
+
+class Engine:
+    """One data folder, open for writing. Use it as a context manager."""
+
+    def __init__(self, folder: Path, store: LocalStore, plan: Plan) -> None:
+        self.folder = folder
+        self.counts = Counts()
+        self._store = store
+        self._rows = Rows(store)
+        self._home = Home(self._rows, plan)
+        self._linker = Linker(store, plan.identity)
+        self._lake = Lake(folder / LAKE)
+        self._forget_after = plan.identity.forget_after
+        state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
+        self._log_end: int = state.get("log", 0)
+        self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
+        self._swept: int = state.get("swept", 0)
+        self.counts.profiles = state.get("profiles", 0)
+        self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
+        heapq.heapify(self._wakes)
+
+    @classmethod
+    def open(cls, folder: Path, plan: Plan) -> Engine:
+        """Opens a data folder, new or old, and finishes what a crash left.
+
+        Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
+        """
+        store = LocalStore(folder)
+        try:
+            engine = cls(folder, store, plan)
+            engine._recover()
+        except BaseException:
+            store.release()
+            raise
+        return engine
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._store.close()
+        else:
+            self._store.release()
+
+    # --- input ------------------------------------------------------------------------------------------------------
+
+    def take(self, batch: Sequence[Event | Rejected]) -> None:
+        """Accepts a run of input: durable, applied and committed when this returns."""
+        if not batch:
+            return
+        offset = self._log_end
+        self._store.append(_at(b"e", offset), b"\n".join([codec.encode(each) for each in batch]))
+        self._apply(offset, batch)
+
+    def advance(self, now: int, stepwise: bool = False) -> None:
+        """Fires the timers due by `now`, under the events clock (`stepwise`) each at its own time."""
+        self._fire_due(now, stepwise)
+        self._commit(self._log_end)
+
+    def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
+        """Takes two people apart; returns how many profiles that cut."""
+        self._fire_due(now, stepwise=False)
+        before = len(self._home.effects.identity)
+        self._settle_identity([Split(tuple(a), tuple(b), now)], now)
+        cut = len(self._home.effects.identity) - before
+        self._commit(self._log_end)
+        return cut
+
+    def publish(self) -> PublishReport:
+        """Everything taken so far as Parquet and in the published DuckDB."""
+        self._flush()
+        return publish(self.folder / LAKE, self.folder / PUBLISHED)
+
+    # --- a run ------------------------------------------------------------------------------------------------------
+
+    def _apply(self, offset: int, batch: Sequence[Event | Rejected]) -> None:
+        home, wakes, effects = self._home, self._wakes, self._home.effects
+        applied: list[int] = []
+        rejected = 0
+        for index, each in enumerate(batch):
+            if type(each) is Rejected:
+                home.reject(each, each.rejected_at)
+                rejected += 1
+                continue
+            event = cast(Event, each)
+            if wakes and wakes[0][0] <= event.now:
+                self._fire_due(event.now, stepwise=event.now != event.received_at)
+            facts = len(effects.facts)
+            home.event(event)
+            if len(effects.facts) > facts:
+                applied.append(index)
+            if effects.links:
+                requests, effects.links = effects.links, []
+                self._settle_identity(requests, event.now)
+            if effects.wakes:
+                self._note_wakes()
+        self.counts.read += len(batch)
+        self.counts.rejected += rejected
+        self._commit(offset + len(batch), offset, applied)
+
+    def _settle_identity(self, requests: Sequence[Request], now: int) -> None:
+        """Requests to the linker, its orders and what follows, until nothing is left to do."""
+        effects = self._home.effects
+        waiting = deque(requests)
+        while waiting:
+            decisions, orders = self._linker.decide(waiting.popleft())
+            effects.identity += decisions
+            for order in orders:
+                self._home.message(order, now)
+            waiting.extend(effects.links)
+            effects.links = []
+        self._note_wakes()
+
+    def _note_wakes(self) -> None:
+        for wake in self._home.effects.wakes:
+            heapq.heappush(self._wakes, wake)
+        self._home.effects.wakes = []
+
+    def _fire_due(self, now: int, stepwise: bool) -> None:
+        """Wakes every row whose time has come; a wake that the row no longer wants is dropped."""
+        while self._wakes and self._wakes[0][0] <= now:
+            due, key = heapq.heappop(self._wakes)
+            row = self._rows.find(key)
+            if row is not None and row.wake == due:
+                self._home.message(Wake(key), due if stepwise else now)
+                self._note_wakes()
+
+    # --- committing -------------------------------------------------------------------------------------------------
+
+    def _commit(self, log_end: int, offset: int = 0, applied: Sequence[int] = ()) -> None:
+        """Commits all effects and the new position; `applied` are the facts' places in the log record at `offset`."""
+        effects, self._home.effects = self._home.effects, Effects()
+        log: dict[bytes, bytes | None] = {}
+        if log_end > self._log_end and not applied:
+            log[_at(b"e", offset)] = None
+        taken: list[tuple[str, int, Sequence[Output]]] = []
+        for topic, outputs in _outputs(effects).items():
+            if outputs:
+                first = self._outputs[topic]
+                self._outputs[topic] = first + len(outputs)
+                taken.append((topic, first, outputs))
+                if topic == "facts":
+                    log[_at(b"ofacts/", first)] = orjson.dumps([offset, *applied])
+                else:
+                    log[_at(f"o{topic}/".encode(), first)] = b"\n".join([codec.encode(each) for each in outputs])
+        self.counts.profiles += effects.profiles
+        rows = self._rows.changes()
+        rows.update(self._linker.changes())
+        rows[STATE] = self._state(log_end)
+        self._store.commit(rows, log)
+        self._log_end = log_end
+        self.counts.applied += len(effects.facts)
+        self.counts.duplicate += effects.duplicate
+        self.counts.late += effects.late
+        self.counts.triggers += len(effects.triggers)
+        self.counts.merges += sum(decision.kind == "merge" for decision in effects.identity)
+        for topic, first, outputs in taken:
+            self._lake.append(topic, first, outputs)
+        if self._lake.buffered >= FLUSH_ROWS:
+            self._flush()
+
+    def _state(self, log_end: int) -> bytes:
+        return orjson.dumps(
+            {"log": log_end, "outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept}
+        )
+
+    def _flush(self) -> None:
+        """Outputs into Parquet; then the store need not keep them any longer."""
+        published = self._lake.flush()
+        done: dict[bytes, bytes | None] = {}
+        for topic in OUTPUTS:
+            prefix = f"o{topic}/".encode()
+            for key, value in self._store.scan_log(prefix):
+                if int.from_bytes(key[len(prefix) :], "big") >= published[topic]:
+                    break
+                done[key] = None
+                if topic == "facts":
+                    done[_at(b"e", orjson.loads(value)[0])] = None
+        if done:
+            self._store.commit({}, done)
+
+    # --- recovery ---------------------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Hands the lake what it lacks, then works off the log behind the committed position."""
+        for topic in OUTPUTS:
+            prefix = f"o{topic}/".encode()
+            for key, value in self._store.scan_log(prefix):
+                self._lake.append(topic, int.from_bytes(key[len(prefix) :], "big"), self._stored(topic, value))
+        for key, value in list(self._store.scan_log(b"e")):
+            offset = int.from_bytes(key[1:], "big")
+            if offset >= self._log_end:
+                self._apply(offset, [cast(Event | Rejected, codec.decode(line)) for line in value.split(b"\n")])
+        self.counts = Counts(profiles=self.counts.profiles)
+
+    def _stored(self, topic: str, value: bytes) -> Sequence[Output]:
+        if topic == "facts":
+            offset, *applied = orjson.loads(value)
+            lines = (self._store.get_log(_at(b"e", offset)) or b"").split(b"\n")
+            return [cast(Event, codec.decode(lines[index])) for index in applied]
+        return [cast(Output, codec.decode(line)) for line in value.split(b"\n")]
+
+    def sweep(self, now: int) -> int:
+        """Forgets message ids whose time is over, at most once a day; returns how many."""
+        if now - self._swept < DAY:
+            return 0
+        old = [
+            key for key, value in self._store.scan(b"m") if now - int.from_bytes(value, "big") >= self._forget_after
+        ]
+        for start in range(0, len(old), 10_000):
+            self._store.commit(dict.fromkeys(old[start : start + 10_000]), {})
+        self._swept = now
+        self._store.commit({STATE: self._state(self._log_end)}, {})
+        return len(old)
+
+
+def _outputs(effects: Effects) -> dict[str, Sequence[Output]]:
+    return {
+        "facts": effects.facts,
+        "triggers": effects.triggers,
+        "decisions": effects.decisions,
+        "identity": effects.identity,
+        "rejected": effects.rejected,
+    }
+
+
+def _at(prefix: bytes, offset: int) -> bytes:
+    return prefix + offset.to_bytes(8, "big")
+

@@ -1,0 +1,170 @@
+"""The embedded store: one RocksDB with rows, log, outputs and positions.
+
+Two column families: the default one holds rows (keys in `profiles.rows` and `profiles.linker`, and `\\0...` for the
+engine's own), `log` the input log (`e` + offset) and outputs that no Parquet file holds yet (`o` + topic + offset).
+Every commit is one write batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rocksdict
+
+from schemas.errors import DataFolderError, FolderBusy, FolderTooNew, FolderUnwritable
+
+LAYOUT = 1
+LAYOUT_FILE = "layout"
+STATE = b"\0engine"
+"""The row of the engine's positions and totals."""
+MEMTABLE = 64 << 20
+LOG_MEMTABLE = 32 << 20
+BLOCK_CACHE = 64 << 20
+
+
+class LocalStore:
+    """RocksDB under DIR/store; errors are told in the product's words."""
+
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
+        self.folder = folder
+        self._check_layout(read_only)
+        options, log_options = _options(), _options(log=True)
+        access = rocksdict.AccessType.read_only() if read_only else rocksdict.AccessType.read_write()
+        try:
+            self._db = rocksdict.Rdict(
+                str(folder / "store"), options, column_families={"log": log_options}, access_type=access
+            )
+            self._log = self._db.get_column_family("log")
+            self._log_handle: Any = self._db.get_column_family_handle("log")
+        except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
+            raise _told(error, folder) from error
+        self.get: Callable[[bytes], bytes | None] = self._db.get
+        """The value of a row: RocksDB's own method, for it is called several times an event."""
+        self._synced = rocksdict.WriteOptions()
+        self._synced.sync = True
+
+    def _check_layout(self, read_only: bool) -> None:
+        mark = self.folder / LAYOUT_FILE
+        try:
+            if mark.exists():
+                found = mark.read_text().strip()
+                if not found.isdigit() or int(found) > LAYOUT:
+                    raise FolderTooNew(
+                        f"{self.folder} has data layout {found[:20]!r}, this Rapport reads up to {LAYOUT}: upgrade Rapport "
+                        "or choose another folder with --data."
+                    )
+            elif not read_only:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                mark.write_text(f"{LAYOUT}\n")
+        except OSError as error:
+            raise _told(error, self.folder) from error
+        if read_only and not (self.folder / "store").exists():
+            raise DataFolderError(
+                f"{self.folder} holds no customer data yet: run `rapport replay` or `rapport demo`, or name its folder with --data."
+            )
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return _scan(self._db, prefix)
+
+    def scan_log(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return _scan(self._log, prefix)
+
+    def get_log(self, key: bytes) -> bytes | None:
+        found: bytes | None = self._log.get(key)
+        return found
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def append(self, key: bytes, value: bytes) -> None:
+        """One record of the input log, on disk when this returns."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.put(key, value, self._log_handle)
+        self._write(batch, self._synced)
+
+    def commit(self, rows: Mapping[bytes, bytes | None], log: Mapping[bytes, bytes | None]) -> None:
+        """All of these changes or none; None deletes."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        for key, value in log.items():
+            if value is None:
+                batch.delete(key, self._log_handle)
+            else:
+                batch.put(key, value, self._log_handle)
+        self._write(batch, None)
+
+    def _write(self, batch: Any, options: Any) -> None:
+        try:
+            if options is None:
+                self._db.write(batch)
+            else:
+                self._db.write(batch, options)
+        except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
+            raise _told(error, self.folder) from error
+
+    def close(self) -> None:
+        """Flushes, so that the next reader opens at once, and lets go of the folder."""
+        try:
+            self._db.flush()
+            self._log.flush()
+        except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
+            raise _told(error, self.folder) from error
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Lets go of the folder without flushing. RocksDB holds its lock as long as a handle lives."""
+        self._log_handle = None
+        del self.get
+        self._log.close()
+        self._db.close()
+
+
+def _scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    rows = db.iter()
+    rows.seek(prefix)
+    while rows.valid():
+        key = rows.key()
+        if not key.startswith(prefix):
+            return
+        yield key, rows.value()
+        rows.next()
+
+
+def _options(log: bool = False) -> Any:
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_write_buffer_size(LOG_MEMTABLE if log else MEMTABLE)
+    options.set_max_write_buffer_number(3)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(2)
+    options.set_max_background_jobs(2)
+    options.set_max_total_wal_size(256 << 20)
+    table = rocksdict.BlockBasedOptions()
+    table.set_bloom_filter(10, False)
+    table.set_block_cache(rocksdict.Cache(BLOCK_CACHE))
+    options.set_block_based_table_factory(table)
+    options.set_compression_type(rocksdict.DBCompressionType.lz4())
+    return options
+
+
+def _told(error: Exception, folder: Path) -> DataFolderError:
+    """RocksDB's and the system's words as one clear sentence."""
+    text = str(error)
+    if "lock" in text.lower() and ("LOCK" in text or "hold" in text):
+        return FolderBusy(f"{folder} is in use by another Rapport process: wait for it or stop it, or choose another folder with --data.")
+    if "No space left" in text or "File too large" in text or "Disk quota" in text:
+        return FolderUnwritable(
+            f"The disk under {folder} is full: free some space and run the same command again; what was taken is safe."
+        )
+    if "Read-only" in text or "Permission denied" in text or "Not a directory" in text or "File exists" in text:
+        return FolderUnwritable(f"{folder} cannot be written ({text.splitlines()[0][:160]}): check its permissions or choose another with --data.")
+    return DataFolderError(f"The data in {folder} cannot be used ({text.splitlines()[0][:200]}): run `rapport doctor`.")
