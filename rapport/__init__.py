@@ -1,0 +1,1 @@
+"""The front door: composes the other packages and decides nothing."""

@@ -1,0 +1,91 @@
+"""`rapport profile`, `find` and `query`: looking at customers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rapport.options import DATA, Data, Json, Plan
+from rapport.options import key as identifier
+
+
+def profile(
+    key: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="An identifier, for example email:ann@example.com.")],
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
+    """The whole customer: identifiers, traits, orders, channels, recent events, triggers."""
+    from rapport import console, lookup
+
+    found = lookup.profile(data, plan, identifier(key))
+    if json:
+        console.emit(found)
+    else:
+        from rapport.customer import card
+
+        console.show(*card(found))
+
+
+def find(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Part of any identifier or trait value.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many customers.")] = 20,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """Customers by any identifier or trait value."""
+    from rapport import console, lookup
+
+    found = lookup.find(data, text, limit)
+    if json:
+        console.emit(found)
+    elif found:
+        console.show(
+            console.table(
+                "",
+                ("customer", "found as", "last seen", ">events", ">orders"),
+                (
+                    (
+                        hit["customer"],
+                        hit["found"],
+                        console.minute(hit["last_seen"]),
+                        hit["event_count"],
+                        hit["order_count"],
+                    )
+                    for hit in found
+                ),
+            )
+        )
+    if not found:
+        console.complain(f"nobody has {text!r} in an identifier or a trait; a part of it finds more")
+        raise typer.Exit(1)
+
+
+def query(
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One statement; it can only read.")] = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="table|csv|json|parquet", help="How to write the rows.")
+    ] = "table",
+    tables: Annotated[bool, typer.Option("--tables", help="Describe every table and column instead.")] = False,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """SQL on the published customers, events, orders and triggers."""
+    from rapport import results
+    from schemas.errors import UsageError
+
+    chosen = "json" if json else format_
+    if chosen not in results.FORMATS:
+        raise UsageError(f"--format {chosen}: write one of {', '.join(results.FORMATS)}")
+    if tables == (sql is not None):
+        raise UsageError('write a query, as in: rapport query "FROM mart.dim_customer LIMIT 5"; or --tables')
+    if chosen == "parquet" and sys.stdout.isatty():
+        raise UsageError(
+            "Parquet is not for a terminal; send it to a file: rapport query ... --format parquet > rows.parquet"
+        )
+    if sql is None:
+        results.describe(data, chosen)
+    else:
+        results.run(data, sql, chosen)

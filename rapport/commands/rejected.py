@@ -1,0 +1,79 @@
+"""`rapport rejected`: what was refused and why, the originals, and another try."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rapport.options import DATA, Data, Json, Plan
+
+app = typer.Typer(help="What was refused and why, the originals, and another try.", no_args_is_help=True)
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids, or beginnings of ids; none means all.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """The newest refusals: what was wrong and what was expected."""
+    from rapport import console, refused
+
+    found = refused.newest(data, limit)
+    if json:
+        console.emit(found)
+        return
+    names = ("source", "code", "field", "value", "expectation")
+    rows = ([row["id"][:8], console.minute(row["rejected_at"]), *(row[name] for name in names)] for row in found)
+    console.show(console.table("", ("id", "at", *names), rows))
+    console.say("The original bytes: rapport rejected show ID. After the cause is mended: rapport rejected replay.")
+
+
+@app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The id, or its beginning.")],
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """The original bytes of one refusal."""
+    from rapport import console, refused
+
+    found = refused.one(data, id_)
+    if json:
+        console.emit(found.json())
+        return
+    if found.cut:
+        console.say(
+            f"The first {len(found.original):,} of {found.length:,} bytes; SHA-256 of the whole: {found.sha256}"
+        )
+    if sys.stdout.isatty():
+        console.show(console.plain(found.original.decode("utf-8", "backslashreplace")))
+    else:
+        sys.stdout.buffer.write(found.original + b"\n")
+
+
+@app.command()
+def replay(ids: Ids = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+    """Take the originals in again, for example after the plan was mended. What is refused again stays as it was."""
+    from rapport import console, refused
+
+    with console.progress("replay") as progress:
+        report, refused_again, cut = refused.replay(data, plan, ids or [], progress)
+    if json:
+        console.emit({**report.json(), "refused_again": refused_again, "cut": cut})
+    else:
+        console.show(
+            f"{report.counts.applied:,} applied, {report.counts.duplicate:,} duplicate, "
+            f"{refused_again:,} refused again."
+        )
+        if cut:
+            console.say(
+                f"{cut:,} were longer than is kept of an original and cannot be replayed; "
+                "send them again from their source."
+            )
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)

@@ -1,0 +1,149 @@
+"""`rapport replay` and `rapport import`: events in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rapport.options import DATA, Data, Json, Plan
+
+if TYPE_CHECKING:
+    from rapport.runs import Report
+    from rapport.sources import Source
+
+ClockName = Annotated[
+    str,
+    typer.Option(
+        "--clock",
+        metavar="wall|events",
+        help="wall: now is now. events: now follows the events, so history runs as if it were live.",
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="With --clock events: let time pass until then.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input was rejected.")]
+
+
+def replay(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="NDJSON, plain, .gz or .zst; - is standard input.")
+    ],
+    clock: ClockName = "wall",
+    until: Until = None,
+    strict: Strict = False,
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
+    """Take event files in; again changes nothing."""
+    from rapport.sources import files as sources
+
+    _take(sources(files), "replay", clock, until, strict, data, plan, json)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="CSV, Parquet or JSON.")],
+    sql: Annotated[
+        Path, typer.Option("--sql", metavar="FILE", help="A SELECT from `source` whose columns are event fields.")
+    ],
+    clock: ClockName = "wall",
+    until: Until = None,
+    strict: Strict = False,
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
+    """Take a table in as events, by SQL; again changes nothing."""
+    from rapport.sources import table
+    from schemas.errors import UsageError
+
+    try:
+        select = sql.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{sql} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+    _take([table(source, select)], "import", clock, until, strict, data, plan, json)
+
+
+def _take(
+    sources: Sequence[Source],
+    label: str,
+    clock: str,
+    until: str | None,
+    strict: bool,
+    data: Path,
+    plan: Path | None,
+    json: bool,
+) -> None:
+    from rapport import console, plan_folder
+    from rapport.runs import Clock, run
+
+    chosen, end = _times(clock, until)
+    loaded = plan_folder.load(plan)
+    with console.progress(label) as progress:
+        report = run(data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
+    if json:
+        console.emit(report.json())
+    else:
+        _show(report, data)
+    _remark(report, chosen, plan)
+    if report.exit_code or (strict and report.counts.rejected):
+        raise typer.Exit(report.exit_code or 1)
+
+
+def _times(clock: str, until: str | None) -> tuple[str, int | None]:
+    from schemas import instant
+    from schemas.errors import UsageError
+
+    if clock not in ("wall", "events"):
+        raise UsageError(f"--clock {clock}: write wall or events")
+    if until is None:
+        return clock, None
+    if clock != "events":
+        raise UsageError("--until moves the events clock; add --clock events")
+    try:
+        return clock, instant.parse(until)
+    except ValueError:
+        raise UsageError(f"--until {until}: write an ISO 8601 time, for example 2026-03-02T10:00:00Z") from None
+
+
+def _show(report: Report, data: Path) -> None:
+    from rapport import console
+
+    counts = report.counts
+    rate = counts.read / report.seconds if report.seconds else 0
+    console.show(
+        console.fields(
+            {
+                "read": f"{counts.read:,} in {report.seconds:.1f} s ({rate:,.0f} a second)",
+                "applied": f"{counts.applied:,}",
+                "duplicate": f"{counts.duplicate:,}",
+                "rejected": f"{counts.rejected:,}",
+                "customers": f"{counts.profiles:,} now, {counts.merges:,} merged by this run",
+                "triggers": f"{counts.triggers:,}",
+                "published": str(data / "rapport.duckdb"),
+            }
+        )
+    )
+
+
+def _remark(report: Report, clock: str, plan: Path | None) -> None:
+    from rapport import console
+
+    counts = report.counts
+    if report.exit_code:
+        console.say(
+            "Stopped. What was taken is kept and published; run the same command again for the rest, "
+            "what is in already counts as duplicate."
+        )
+    if counts.rejected:
+        console.say(f"{counts.rejected:,} rejected: rapport rejected list")
+    if counts.late and clock == "wall":
+        console.say(
+            f"{counts.late:,} events were too old to start rules (more than 72 h). To run history as if it were live, "
+            "replay it with --clock events into a fresh data folder (--data DIR)."
+            + ("" if plan else " Rules come from a plan folder: --plan DIR.")
+        )

@@ -1,0 +1,52 @@
+"""`rapport compact`, `doctor` and `bench`: keeping it healthy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from rapport.options import DATA, Data, Json, Plan
+
+
+def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+    """Few large Parquet files instead of many small ones; the same rows."""
+    from rapport import console, plan_folder
+    from rapport.upkeep import compact as compacted
+
+    report = compacted(data, plan_folder.load(plan))
+    if json:
+        console.emit(asdict(report))
+        return
+    console.show(
+        f"{report.files_before:,} files became {report.files_after:,}: {report.rows_rewritten:,} rows rewritten, "
+        f"{report.bytes_before / 1e6:,.1f} MB before, {report.bytes_after / 1e6:,.1f} MB after; "
+        f"{report.deleted:,} old files deleted."
+    )
+
+
+def doctor(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+    """Look the data folder and the plan over; every finding says what to do."""
+    from rapport import console
+    from rapport.doctor import Verdict, examine
+
+    findings = examine(data, plan)
+    failed = any(finding.verdict is Verdict.fail for finding in findings)
+    if json:
+        console.emit({"ok": not failed, "findings": [asdict(finding) for finding in findings]})
+    else:
+        style = {Verdict.ok: "green", Verdict.warn: "yellow", Verdict.fail: "bold red"}
+        rows = (
+            [console.plain(each.verdict.value, style[each.verdict]), each.check, each.found, each.advice]
+            for each in findings
+        )
+        console.show(console.table("", ("", "check", "found", "what to do"), rows))
+    if failed:
+        raise typer.Exit(1)
+
+
+def bench(context: typer.Context) -> None:
+    """The speed report of this machine; see docs/benchmarks.md."""
+    from rapport.bench import main
+
+    raise typer.Exit(main(context.args))

@@ -1,0 +1,95 @@
+"""Finding customers and the reasons for their identity. Reads only, also while an engine runs.
+
+One customer comes from the rows, as they are this moment; a search and the log come from what was published last.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rapport import published
+from rapport.explanation import between, chain
+from schemas.errors import RapportError
+from schemas.keys import split_key
+from stream.reader import Reader
+
+
+class UnknownCustomer(RapportError):
+    """Nobody has this identifier."""
+
+
+def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
+    """The customer who has this identifier: `profiles.view.profile` and `triggers`. Raises UnknownCustomer."""
+    with Reader.open(data) as reader:
+        found = reader.profile(_known(reader, plan, key))
+    assert found is not None
+    return {**found, "triggers": _triggers(data, found["profile_ids"])}
+
+
+def _triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
+    """What was last done for a customer; nothing where nothing is published yet."""
+    if not published.exists(data):
+        return []
+    triggers = published.rows(data, "triggers_of", {"profile_ids": profile_ids})
+    return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in triggers]
+
+
+def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, Any]:
+    """How the customer of `a` came together, or why `a` and `b` are one customer or are not. Raises UnknownCustomer.
+
+    `{"same": bool | None, "declared_apart": bool, "clusters": [...], "links": [decisions], "against": [decisions]}`.
+    """
+    with Reader.open(data) as reader:
+        keys = [_known(reader, plan, key) for key in (a, b) if key is not None]
+        clusters = [found for key in keys if (found := reader.cluster(key)) is not None]
+        apart = len(keys) == 2 and reader.apart(*keys)
+    members = [cluster["members"] for cluster in clusters]
+    decisions = published.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
+    if b is None:
+        links = [decision for decision in decisions if decision["kind"] == "merge"]
+        against = [decision for decision in decisions if decision["kind"] != "merge"]
+        return {"same": None, "declared_apart": False, "clusters": clusters, "links": links, "against": against}
+    same = clusters[0]["root"] == clusters[1]["root"]
+    return {
+        "same": same,
+        "declared_apart": apart,
+        "clusters": clusters,
+        "links": chain(decisions, *keys) if same else [],
+        "against": [] if same else between(decisions, *members),
+    }
+
+
+def _known(reader: Reader, plan: Path | None, key: str) -> str:
+    """The key under which this identifier is stored: as written, else as its type normalizes it."""
+    if reader.cluster(key) is not None:
+        return key
+    normalized = _normalized(plan, key)
+    if normalized is not None and reader.cluster(normalized) is not None:
+        return normalized
+    type_, value = split_key(key)
+    raise UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
+
+
+def _normalized(plan: Path | None, key: str) -> str | None:
+    """The key that an event naming this identifier would have got."""
+    from profiles.identifiers import extract
+    from rapport import plan_folder
+
+    type_, value = split_key(key)
+    named = {"context": {"externalIds": [{"id": value, "type": type_, "collection": "users", "encoding": "none"}]}}
+    keys = extract(named, "track", plan_folder.load(plan).identity).keys
+    return keys[0] if keys else None
+
+
+def find(data: Path, text: str, limit: int) -> list[dict[str, Any]]:
+    """Customers who have `text` in an identifier or a trait value: exact hits first, then the most recently seen."""
+    return published.rows(data, "find", {"text": text, "limit": limit})
+
+
+def identity_log(data: Path, key: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest identity decisions, newest first, of all customers or of one identifier."""
+    return published.rows(data, "identity_log", {"key": key, "limit": limit})

@@ -1,0 +1,87 @@
+"""Refused input, looked at and tried again. It reads what was published; the originals are never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rapport import plan_folder, published
+from rapport.console import Progress
+from rapport.runs import Clock, Report, run
+from rapport.sources import Outcome, kept
+from schemas.errors import RapportError
+from schemas.messages import Event
+
+ALL = 1 << 62
+
+
+class UnknownRefusal(RapportError):
+    """No refused input has this id, or more than one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refusal with its original, which above 64 KiB is only the beginning of it."""
+
+    id: str
+    rejected_at: str
+    source: str
+    stage: str
+    code: str
+    field: str
+    value: str
+    expectation: str
+    length: int
+    sha256: str
+    original: bytes
+
+    @property
+    def cut(self) -> bool:
+        return len(self.original) < self.length
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "original": self.original.decode("utf-8", "backslashreplace"), "cut": self.cut}
+
+
+def newest(data: Path, limit: int) -> list[dict[str, Any]]:
+    """The newest refusals without their originals."""
+    found = published.rows(data, "refused", {"ids": None, "limit": limit, "with_payload": False})
+    return [{name: value for name, value in row.items() if name != "payload"} for row in found]
+
+
+def one(data: Path, id_: str) -> Refused:
+    """The refusal whose id starts so. Raises UnknownRefusal."""
+    found = _with_originals(data, [id_])
+    if len(found) != 1:
+        raise UnknownRefusal(
+            f"{len(found) or 'no'} refused inputs have an id that starts with {id_!r}; ids: rapport rejected list"
+        )
+    return found[0]
+
+
+def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[Report, int, int]:
+    """Takes originals in again. Returns the report, how many were refused again and how many are not whole.
+
+    A second refusal is not recorded: the first one stands. Raises UnknownRefusal for an id nobody has.
+    """
+    found = _with_originals(data, ids or None)
+    for id_ in ids:
+        if not any(each.id.startswith(id_) for each in found):
+            raise UnknownRefusal(f"no refused input has an id that starts with {id_!r}; ids: rapport rejected list")
+    refused_again = 0
+
+    def keep(outcome: Outcome) -> bool:
+        nonlocal refused_again
+        refused_again += not isinstance(outcome, Event)
+        return isinstance(outcome, Event)
+
+    sources = [kept((each.original,), each.source) for each in reversed(found) if not each.cut]
+    report = run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress, keep=keep)
+    return report, refused_again, sum(each.cut for each in found)
+
+
+def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:
+    found = published.rows(data, "refused", {"ids": ids, "limit": ALL, "with_payload": True})
+    return [Refused(original=row.pop("payload"), **row) for row in found]

@@ -1,0 +1,174 @@
+"""A run: sources in, everything they hold accepted or refused, applied, and at the end published.
+
+Whatever ends it (the end of the input, a broken file, Ctrl-C, SIGTERM), what it took is committed and published first.
+A run decides nothing about an event; it only hands batches from a source to the engine and watches the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rapport.collector import tuned_collector
+from rapport.console import Progress
+from rapport.sorting import sorter
+from rapport.sources import BATCH, Outcome, Source
+from rapport.stopping import Stop
+from schemas.errors import InputError
+from schemas.messages import Event
+from stream.engine import Counts, Engine
+from stream.intake import Intake, at
+from stream.plan import Plan
+
+
+class Clock(StrEnum):
+    """What `now` is while a run lasts."""
+
+    wall = "wall"
+    events = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `counts` are of this run, except `counts.profiles`: how many there are now."""
+
+    counts: Counts
+    seconds: float
+    exit_code: int
+    """128 + signal where one ended the run, else 0."""
+
+    def json(self) -> dict[str, Any]:
+        counts = self.counts
+        return {
+            "read": counts.read,
+            "applied": counts.applied,
+            "duplicate": counts.duplicate,
+            "rejected": counts.rejected,
+            "profiles": counts.profiles,
+            "merges": counts.merges,
+            "triggers": counts.triggers,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def wall_now() -> int:
+    """The wall clock as an instant."""
+    return time.time_ns() // 1_000
+
+
+def run(
+    data: Path,
+    plan: Plan,
+    sources: Sequence[Source],
+    *,
+    clock: Clock,
+    progress: Progress,
+    until: int | None = None,
+    keep: Callable[[Outcome], bool] = lambda _outcome: True,
+) -> Report:
+    """Takes all sources into the data folder and publishes.
+
+    A second run over the same input changes nothing: every event is a duplicate then. Outcomes that `keep` refuses are
+    passed over. Raises DataFolderError before anything is read where the folder cannot be used, and InputError, after
+    publishing what came before, where a source breaks.
+    """
+    started = time.monotonic()
+    broken: InputError | None = None
+    with tuned_collector(), Stop() as stop, Engine.open(data, plan) as engine:
+        intake = Intake(plan, wall_now)
+        feed = _Feed(engine, intake, sources, stop, progress, keep)
+        try:
+            if clock is Clock.events:
+                feed.by_event_time(data, until)
+            else:
+                feed.as_it_comes()
+        except InputError as error:
+            broken = error
+        progress(1, None, "publishing")
+        engine.sweep(wall_now())
+        engine.publish()
+        report = Report(engine.counts, time.monotonic() - started, stop.exit_code)
+    if broken is not None:
+        raise broken
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    engine: Engine
+    intake: Intake
+    sources: Sequence[Source]
+    stop: Stop
+    progress: Progress
+    keep: Callable[[Outcome], bool]
+
+    def as_it_comes(self) -> None:
+        """The wall clock: time passes while the run lasts, whether input comes or not."""
+        self.engine.advance(wall_now())
+        for batch in self._batches():
+            if batch:
+                self.engine.take(batch)
+            self.engine.advance(wall_now())
+
+    def by_event_time(self, data: Path, until: int | None) -> None:
+        """The events clock: history runs as if it were live, so it must be in order first."""
+        with sorter(data) as history:
+            broken = self._sort_into(history.add)
+            if not self.stop:
+                now = self._play(iter(history), history.count)
+                if until is not None and until > now and not self.stop:
+                    self.engine.advance(until, stepwise=True)
+        if broken is not None:
+            raise broken
+
+    def _sort_into(self, add: Callable[[list[Event]], None]) -> InputError | None:
+        """Refused input has no time to be sorted by: it is taken at once. What a broken source held is not lost."""
+        try:
+            for batch in self._batches():
+                add([outcome for outcome in batch if isinstance(outcome, Event)])
+                if refused := [outcome for outcome in batch if not isinstance(outcome, Event)]:
+                    self.engine.take(refused)
+        except InputError as error:
+            return error
+        return None
+
+    def _play(self, history: Iterator[Event], total: int) -> int:
+        now = done = 0
+        batch: list[Outcome] = []
+        for event in history:
+            now = max(now, event.occurred_at)
+            batch.append(at(event, now))
+            if len(batch) == BATCH:
+                self.engine.take(batch)
+                done += len(batch)
+                self.progress(done, total, f"{done:,} events")
+                batch = []
+                if self.stop:
+                    return now
+        if batch:
+            self.engine.take(batch)
+        if now:
+            self.engine.advance(now, stepwise=True)
+        return now
+
+    def _batches(self) -> Iterator[list[Outcome]]:
+        """Batches of all sources one after the other, until somebody asks to stop."""
+        read = 0
+        for number, source in enumerate(self.sources):
+            consumed: list[int | None] = [0, None]
+
+            def seen(done: int, total: int | None, consumed: list[int | None] = consumed) -> None:
+                consumed[:] = [done, total]
+
+            for batch in source.batches(self.intake, seen):
+                read += len(batch)
+                yield [outcome for outcome in batch if self.keep(outcome)]
+                if self.stop:
+                    return
+                done, total = consumed
+                share = (done or 0) / total if total else 0.0
+                self.progress(number + share, len(self.sources) if total else None, f"{read:,} read")

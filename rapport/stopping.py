@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM as a question that work asks between two batches, never as an exception inside one."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+WAITING = "waiting for input"
+"""Name of a thread that reads a pipe. Where it still waits when a command ends, the process ends without it: nothing
+can end such a read, and the interpreter aborts when it finds standard input locked by one."""
+
+
+class Stop:
+    """While it is entered, the first signal only sets `signum`; a second one ends the process the usual way."""
+
+    _ASKS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Stop:
+        self._before = {asked: signal.signal(asked, self._ask) for asked in self._ASKS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for asked, before in self._before.items():
+            signal.signal(asked, before)
+
+    def _ask(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+    def __bool__(self) -> bool:
+        return self.signum != 0
+
+    @property
+    def exit_code(self) -> int:
+        """128 + signal, as a shell reports it; 0 where nobody asked."""
+        return 128 + self.signum if self.signum else 0

@@ -1,0 +1,303 @@
+"""What must be true of a simulated run, computed anew and naively from the logs. Every breach is one line of text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from profiles.facets import RECENT
+from profiles.settings import IdentitySettings
+from schemas.instant import HOUR
+from schemas.keys import profile_id
+from schemas.messages import Event, Link, Rejected, Split
+from stream.simulated import LINKS, opened
+from stream.simulator import Endless, Pause, Simulator
+from stream_world import STARTS, World
+
+HOPS = 8
+LATE = 72 * HOUR
+
+
+class Naive:
+    """Who is one person: sets of identifiers, and pairs that must stay apart. The linker in a few lines."""
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self.settings = settings
+        self.clusters: dict[str, frozenset[str]] = {}
+        self.apart: set[frozenset[str]] = set()
+
+    def of(self, key: str) -> frozenset[str]:
+        return self.clusters.get(key, frozenset((key,)))
+
+    def mergeable(self, a: str, b: str) -> bool:
+        ours, theirs = self.of(a), self.of(b)
+        if any(frozenset((x, y)) in self.apart for x in ours for y in theirs):
+            return False
+        held, more = (Counter(key.split(":")[0] for key in side) for side in (ours, theirs))
+        both = held.keys() & more.keys()
+        return "user_id" not in both and all(held[each] + more[each] <= self.settings.cap(each) for each in both)
+
+    def decide(self, request: Link | Split) -> None:
+        if isinstance(request, Link):
+            if self.of(request.a) != self.of(request.b) and self.mergeable(request.a, request.b):
+                self._set(self.of(request.a) | self.of(request.b))
+            return
+        self.apart |= {frozenset((x, y)) for x in request.a for y in request.b}
+        for cluster in {self.of(key) for key in request.a}:
+            a, b = cluster & set(request.a), cluster & set(request.b)
+            if a and b:
+                leaving = a if self.root(cluster) in b else b
+                self.apart |= {frozenset((x, y)) for x in leaving for y in cluster - leaving}
+                self._set(leaving)
+                self._set(cluster - leaving)
+
+    def _set(self, cluster: frozenset[str]) -> None:
+        for key in cluster:
+            self.clusters[key] = cluster
+
+    def root(self, cluster: Iterable[str]) -> str:
+        return min(cluster, key=lambda key: (self.settings.rank(key.split(":")[0]), key))
+
+
+def connected(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Connected components, key by key."""
+    found: dict[str, frozenset[str]] = {}
+    for a, b in pairs:
+        union = found.get(a, frozenset((a,))) | found.get(b, frozenset((b,)))
+        found.update(dict.fromkeys(union, union))
+    return found
+
+
+class Snapshot(NamedTuple):
+    """How things stood when nothing moved any more and a pause began."""
+
+    now: int
+    until: int
+    facts: int
+    decisions: int
+    roots: dict[str, str]
+
+
+def judge(world: World, simulator: Simulator) -> list[str]:
+    """Runs a world and names everything that went wrong, nothing when all is well."""
+    snapshots = []
+    try:
+        for items, pause in zip(world.phases, world.pauses, strict=True):
+            simulator.run(items)
+            snapshots.append(_snapshot(simulator, pause))
+            simulator.run([Pause(pause)])
+    except (Endless, RecursionError) as error:
+        return [f"endless: {error}"]
+    checks = (_accounts, _identity, _places, _figures, _wakes, _timers, _closing)
+    return [f"{check.__name__[1:]}: {said}" for check in checks for said in check(world, simulator, snapshots)]
+
+
+def _snapshot(simulator: Simulator, pause: int) -> Snapshot:
+    roots = {member: root for root, members in simulator.clusters().items() for member in members}
+    outputs = simulator.outputs
+    return Snapshot(simulator.now, simulator.now + pause, len(outputs.facts), len(outputs.decisions), roots)
+
+
+def _inputs(world: World, simulator: Simulator) -> list[Any]:
+    """Everything that came in, in the order of its log."""
+    logs = [simulator.logs[f"events/{partition}"] for partition in range(world.partitions)]
+    return [message for log in logs for record in log.records() for message in opened(record)]
+
+
+def _accounts(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """Every input has one outcome, and a message id is known for exactly as long as it should be."""
+    accepted: dict[tuple[str, str], int] = {}
+    expected: Counter[tuple[str, str, int]] = Counter()
+    refused: dict[str, int] = {}
+    duplicate = again = 0
+    for each in _inputs(world, simulator):
+        known, id_, at = (refused, each.rejection_id, each.rejected_at) if isinstance(each, Rejected) else (accepted, (each.identifiers[0], each.message_id), each.received_at)
+        if id_ in known and at - known[id_] < world.plan.identity.forget_after:
+            if isinstance(each, Event):
+                duplicate += 1
+            continue
+        known[id_] = at
+        if isinstance(each, Event):
+            expected[*id_, at] += 1
+        else:
+            again += 1
+    facts = Counter((each.identifiers[0], each.message_id, each.received_at) for each in simulator.outputs.facts)
+    if facts != expected:
+        yield f"applied too much {facts - expected}, too little {expected - facts}"
+    if simulator.outputs.duplicate != duplicate:
+        yield f"{simulator.outputs.duplicate} duplicates, not {duplicate}"
+    if len(simulator.outputs.rejected) != again:
+        yield f"{len(simulator.outputs.rejected)} rejected, not {again}"
+    if simulator.outputs.hops > HOPS:
+        yield f"a message took {simulator.outputs.hops} hops"
+
+
+def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """Rows, linker and the naive replay of the requests agree on who is one person."""
+    naive = replayed(world, simulator)
+    linker, rows, clusters = simulator.linker(), simulator.rows, simulator.clusters()
+    for key in {*naive.clusters, *(each.identifiers[0] for each in simulator.outputs.facts)}:
+        root, members = linker.cluster(key)
+        if set(members) != naive.of(key) or root != naive.root(naive.of(key)):
+            yield f"linker has {key} in {members} under {root}, not {set(naive.of(key))}"
+        row = rows.find(key)
+        if row is None or (row.to or key) != root:
+            yield f"the row of {key} points to {row and row.to}, not to {root}"
+        if set(clusters.get(root, ())) != set(members):
+            yield f"{root} holds {clusters.get(root)}, not {members}"
+    numbers = [each.decision for each in simulator.outputs.identity]
+    if numbers != list(range(1, len(numbers) + 1)):
+        yield f"decisions are numbered {numbers}"
+    refusals = Counter((*sorted((each.a, each.b)), each.reason) for each in simulator.outputs.identity if each.kind == "refuse")
+    if any(count > 1 for count in refusals.values()):
+        yield f"a refusal was recorded again: {refusals.most_common(1)}"
+    if simulator.outputs.profiles != len(clusters):
+        yield f"{simulator.outputs.profiles} profiles counted, {len(clusters)} there"
+    if world.loose:
+        pairs = [(fact.identifiers[0], other) for fact in simulator.outputs.facts for other in fact.identifiers[1:]]
+        by_hand = [(item.a, item.b) for items in world.phases for item in items if isinstance(item, Link)]
+        for key, component in connected(pairs + by_hand).items():
+            if naive.of(key) != component:
+                yield f"{key} is with {set(naive.of(key))}, connected to {set(component)}"
+
+
+def replayed(world: World, simulator: Simulator) -> Naive:
+    """The requests in the linker's order, decided naively."""
+    naive = Naive(world.plan.identity)
+    for record in simulator.logs[LINKS].records():
+        for request in opened(record):
+            assert isinstance(request, Link | Split)
+            naive.decide(request)
+    return naive
+
+
+def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """Every event lies once in its identifier's component at the right root; nothing lies anywhere else."""
+    clusters, rows = simulator.clusters(), simulator.rows
+    for kind in b"chtof":
+        for key, _value in rows.scan(bytes((kind,))):
+            root, member = (part.decode() for part in key[1:].split(b"\0")[:2])
+            if member not in clusters.get(root, ()):
+                yield f"{chr(kind)} row of {member} left at {root}"
+    facts: dict[str, list[str]] = defaultdict(list)
+    for fact in simulator.outputs.facts:
+        facts[fact.identifiers[0]].append(fact.message_id)
+    for key, _value in rows.scan(b"i"):
+        row = rows.find(key[1:].decode())
+        assert row is not None
+        if row.to is not None:
+            if row.component is not None or row.members or row.wake:
+                yield f"moved row {row.key} is not empty"
+            continue
+        held = dict(rows.members(row))
+        for member in clusters[row.key]:
+            component = held.get(member)
+            if (component.count if component else 0) != len(facts[member]):
+                yield f"{member} counts {component and component.count}, not {len(facts[member])}"
+            lines = Counter(entry[1] for entry in rows.history(row, member, component)) if component else Counter()
+            if lines - Counter(facts[member]) or (len(facts[member]) <= RECENT and lines != Counter(facts[member])):
+                yield f"{member} has history {sorted(lines)}, not {sorted(facts[member])}"
+
+
+def _figures(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """Counts, traits and money of each profile are those of the facts of its members."""
+    for root, shown in simulator.profiles().items():
+        members = simulator.clusters()[root]
+        facts = [fact for fact in simulator.outputs.facts if fact.identifiers[0] in members]
+        names = Counter(fact.name for fact in facts)
+        if shown["event_count"] != len(facts) or {name: e["count"] for name, e in shown["events"].items()} != names:
+            yield f"{root} shows {shown['event_count']} events, has {len(facts)}"
+        newest = max((fact for fact in facts if fact.type == "identify"), key=lambda fact: (fact.occurred_at, fact.message_id), default=None)
+        if shown["traits"] != (newest.body["traits"] if newest else {}):
+            yield f"{root} shows traits {shown['traits']}"
+        orders = shown["orders"]
+        found = (orders["count"], Decimal(orders["revenue"].get("EUR", 0)), sum(map(Decimal, orders["refunded"].values())))
+        if found != _money(facts):
+            yield f"{root} shows orders {found}, not {_money(facts)}"
+
+
+def _money(facts: list[Event]) -> tuple[int, Decimal, Decimal]:
+    """Orders, gross revenue and refunds, one order id after another."""
+    count, gross, back = 0, Decimal(0), Decimal(0)
+    for order in {fact.body["properties"]["order_id"] for fact in facts if fact.name.startswith("Order")}:
+        mine = [fact for fact in facts if fact.name.startswith("Order") and fact.body["properties"]["order_id"] == order]
+        placed = [(fact.occurred_at, fact.message_id, Decimal(fact.body["properties"]["total"])) for fact in mine if fact.name == "Order Completed"]
+        amount = max(placed)[2] if placed else Decimal(0)
+        parts = sum((Decimal(fact.body["properties"]["total"]) for fact in mine if fact.name == "Order Refunded"), Decimal(0))
+        cancelled = any(fact.name == "Order Cancelled" for fact in mine)
+        count += bool(placed)
+        gross += amount
+        back += max(parts, amount) if cancelled else parts
+    return count, gross, back
+
+
+def _wakes(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """After the last pause nobody waits for anything."""
+    left = list(simulator.rows.scan(b"w"))
+    if left:
+        yield f"wakes left behind: {left}"
+
+
+def _timers(world: World, simulator: Simulator, snapshots: list[Snapshot]) -> Iterator[str]:
+    """A run ends at most once; it fires exactly when no closing event came in time."""
+    facts, decisions = simulator.outputs.facts, simulator.outputs.decisions
+    verdicts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for decision in decisions:
+        verdicts[decision.rule, decision.run_key].append(decision.verdict)
+    for run, said in verdicts.items():
+        if len(said) > 1:
+            yield f"{run} ended {said}"
+        if "missed" in said and not world.splits:
+            yield f"{run} was missed without a split"
+    ids = Counter(trigger.trigger_id for trigger in simulator.outputs.triggers)
+    fired = sum(decision.verdict == "fired" for decision in decisions)
+    if len(ids) != len(simulator.outputs.triggers) or len(ids) != fired:
+        yield f"{len(simulator.outputs.triggers)} triggers with {len(ids)} ids for {fired} firings"
+    on_time = {fact.message_id: fact for fact in facts if fact.now - fact.occurred_at <= LATE}
+    for fact in on_time.values():
+        run_key = str(fact.body.get("properties", {}).get("n"))
+        if fact.name == "E" and verdicts["instant", run_key] != ["fired"]:
+            yield f"instant {run_key}: {verdicts['instant', run_key]}"
+        for rule, (arms, closes, within) in STARTS.items():
+            if fact.name == arms and not _closers(facts, fact, closes, within) and not verdicts[rule, run_key]:
+                yield f"{rule} {run_key} never fired"
+    for snapshot in snapshots:
+        yield from _in_pause(snapshot, simulator, on_time)
+
+
+def _closers(facts: list[Event], armed: Event, name: str, within: int) -> list[Event]:
+    return [each for each in facts if each.name == name and armed.occurred_at < each.occurred_at <= armed.occurred_at + within]
+
+
+def _in_pause(snapshot: Snapshot, simulator: Simulator, on_time: dict[str, Event]) -> Iterator[str]:
+    """Timers that came due in a pause: everything was settled, so the outcome is known exactly."""
+    facts = simulator.outputs.facts[: snapshot.facts]
+    arms, closes, within = STARTS["long"]
+    before = {each.run_key for each in simulator.outputs.decisions[: snapshot.decisions] if each.rule == "long"}
+    ended = {each.run_key: each for each in simulator.outputs.decisions[snapshot.decisions :] if each.rule == "long"}
+    for fact in facts:
+        if fact.name != arms or fact.message_id not in on_time or not snapshot.now < fact.occurred_at + within <= snapshot.until:
+            continue
+        run_key, root = str(fact.body["properties"]["n"]), snapshot.roots[fact.identifiers[0]]
+        closed = [each for each in _closers(facts, fact, closes, within) if snapshot.roots[each.identifiers[0]] == root]
+        found = ended.get(run_key)
+        if run_key in before:
+            yield f"long {run_key} ended early"
+        elif closed and found is not None and found.verdict == "fired":
+            yield f"long {run_key} of {root} fired, but {closed[0].message_id} had closed it"
+        elif not closed and (found is None or found.verdict != "fired" or found.profile_id != profile_id(root)):
+            yield f"long {run_key} of {root} ended as {found}"
+
+
+def _closing(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """Every pair was seen once more after more than a day: none that may be one person is two."""
+    naive = replayed(world, simulator)
+    for item in world.phases[-1]:
+        for other in item.identifiers[1:] if isinstance(item, Event) else ():
+            first = item.identifiers[0]
+            if naive.of(first) != naive.of(other) and naive.mergeable(first, other):
+                yield f"{first} and {other} stay apart"
+
+

@@ -1,0 +1,173 @@
+"""Random shops for the simulator: a plan, a script of inputs and faults, all from one seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import orjson
+
+from profiles.settings import IdentitySettings, TypeSettings
+from rules.parser import load_rules
+from schemas import codec
+from schemas.instant import DAY, HOUR, MINUTE, SECOND
+from schemas.messages import Event, Link, Rejected, Split
+from stream.plan import Plan
+from stream.simulator import Fault, Item, random_faults
+
+START = 20_000 * DAY
+SHORT, LONG = 10 * MINUTE, 12 * HOUR
+QUIET = LONG + HOUR
+"""A pause in which every timer that is open comes due."""
+_RULE = """
+rule: {name}
+owner: tests
+status: live
+purpose: proof
+when: {when}
+then: [{{alert: slack, to: desk, message: hello}}]
+"""
+RULES = {
+    "short.yaml": _RULE.format(name="short", when="{event: A, not_followed_by: {event: B}, within: 10m, key: n}"),
+    "long.yaml": _RULE.format(name="long", when="{event: C, not_followed_by: {event: D}, within: 12h, key: n}"),
+    "instant.yaml": _RULE.format(name="instant", when="{event: E, key: n}"),
+}
+STARTS = {"short": ("A", "B", SHORT), "long": ("C", "D", LONG)}
+"""Rule -> the event that arms it, the event that closes it, and its window."""
+NAMES = ("A", "B", "C", "C", "C", "D", "D", "E", "X", "identify", "Order Completed", "Order Refunded", "Order Cancelled")
+LOOSE = IdentitySettings(types=(TypeSettings("email", cap=50),))
+TIGHT = IdentitySettings(types=(TypeSettings("email", cap=3), TypeSettings("anonymous_id", cap=4)))
+RULE_SET = load_rules(RULES)
+
+
+@dataclass(slots=True)
+class World:
+    """What a seed stands for."""
+
+    seed: int
+    plan: Plan
+    partitions: int
+    faults: tuple[Fault, ...]
+    splits: bool
+    loose: bool
+    """No cap can bite and nothing is split: people are exactly the connected components."""
+    phases: list[list[Item]] = field(default_factory=list)
+    """The inputs; after each phase comes a pause of the length in `pauses`."""
+    pauses: list[int] = field(default_factory=list)
+
+    def strength(self, key: str) -> tuple[tuple[int, str], str]:
+        """Sorts identifiers, the strongest first."""
+        return self.plan.identity.rank(key.split(":")[0]), key
+
+
+def event(keys: tuple[str, ...], number: int, name: str, occurred_at: int, now: int, **properties: object) -> Event:
+    """An accepted event; the first key is the strongest."""
+    type_ = name if name in ("identify", "alias") else "track"
+    body = {"type": type_, "messageId": f"m{number}"}
+    body["traits" if type_ == "identify" else "properties"] = {"n": number, **properties}
+    previous = str(properties["previous"]) if "previous" in properties else None
+    channel = ("web", "email", None)[number % 3]
+    fields = (keys, f"m{number}", type_, name, channel, occurred_at, now, now, "world", previous, ())
+    return Event(*fields, body, codec.event_line(*fields, orjson.dumps(body)))
+
+
+def again(sent: Event, now: int) -> Event:
+    """The same event, sent once more."""
+    fields = sent._replace(received_at=now, now=now)[:11]
+    return Event(*fields, sent.body, codec.event_line(*fields, orjson.dumps(sent.body)))
+
+
+def make(seed: int, scale: int = 1) -> World:
+    """The world of a seed."""
+    return _Maker(seed, scale).world
+
+
+class _Maker:
+    def __init__(self, seed: int, scale: int) -> None:
+        chance = self.chance = random.Random(f"world {seed}")
+        loose = chance.random() < 0.25
+        splits = not loose and chance.random() < 0.7
+        partitions = chance.choice((1, 2, 3, 4, 4, 5))
+        faults = random_faults(seed, partitions, chance.choice((0.0, 0.01, 0.04)))
+        self.world = World(seed, Plan(LOOSE if loose else TIGHT, RULE_SET), partitions, faults, splits, loose)
+        self.crowd = chance.choice(((1, 1, 2, 2, 3), (1, 1, 1, 1, 1, 2), (2, 3)))
+        self.now = START
+        self.number = 0
+        self.sent: list[Event] = []
+        self.refused: list[Rejected] = []
+        kinds = ("email", "anonymous_id") if loose else ("user_id", "email", "email", "anonymous_id", "anonymous_id", "anonymous_id", "device_id", "phone")
+        count = chance.randint(4, 12)
+        self.keys = [f"{chance.choice(kinds)}:{letter}" for letter in "abcdefghijkl"[:count]]
+        for _ in range(chance.randint(1, 4)):
+            self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, 8 * DAY)))
+        self.world.pauses[-1] += DAY
+        self.now += DAY
+        self._closing()
+
+    def _phase(self, size: int, pause: int) -> None:
+        items: list[Item] = []
+        for _ in range(size):
+            self.now += self.chance.randrange(40) * SECOND
+            items.append(self._item())
+        items = self._bundled(items)
+        self.world.phases.append(items)
+        self.world.pauses.append(pause)
+        self.now += pause + 5 * HOUR
+
+    def _item(self) -> Item:
+        chance, dice = self.chance, self.chance.random()
+        if dice < 0.72 or not self.sent:
+            return self._event(chance.sample(self.keys, min(chance.choice(self.crowd), len(self.keys))))
+        if dice < 0.84:
+            return again(chance.choice(self.sent[-10:] if chance.random() < 0.5 else self.sent), self.now)
+        if dice < 0.86:
+            number = chance.randrange(5)
+            return Rejected(self.now, "accept", "x", "", "", "", "world", b"\xff", 1, "", f"r{number}")
+        if dice < 0.94 and self.world.splits:
+            keys = chance.sample(self.keys, chance.choice((2, 2, 3, 4)))
+            cut = chance.randint(1, len(keys) - 1)
+            return Split(tuple(keys[:cut]), tuple(keys[cut:]), self.now)
+        if dice < 0.96 and not self.world.loose:
+            return self._event(chance.sample(self.keys, 1), alias=True)
+        first, second = sorted(chance.sample(self.keys, 2), key=self.world.strength)
+        return Link(first, second, "by hand", self.now)
+
+    def _event(self, keys: list[str], alias: bool = False) -> Event:
+        chance = self.chance
+        self.number += 1
+        ranked = tuple(sorted(keys, key=self.world.strength))
+        late = chance.choice((0, 0, 0, 0, 5 * SECOND, 3 * HOUR, 100 * HOUR))
+        occurred_at = self.now - late + self.number
+        name = "alias" if alias else chance.choice(NAMES)
+        properties: dict[str, object] = {}
+        if alias:
+            properties["previous"] = chance.choice(self.keys).split(":")[1]
+        if name.startswith("Order"):
+            properties = {"order_id": f"o{chance.randrange(6)}", "currency": "EUR", "total": f"{chance.randrange(9000) / 100:.2f}"}
+        made = event(ranked, self.number, name, occurred_at, max(self.now, occurred_at), **properties)
+        self.sent.append(made)
+        return made
+
+    def _bundled(self, items: list[Item]) -> list[Item]:
+        """Events of one home that come one after another may share a record."""
+        bundled: list[Item] = []
+        for item in items:
+            last = bundled[-1] if bundled else None
+            if isinstance(item, Event) and self.chance.random() < 0.5:
+                if type(last) is tuple and last[0].identifiers[0] == item.identifiers[0]:
+                    bundled[-1] = (*last, item)
+                else:
+                    bundled.append((item,))
+            else:
+                bundled.append(item)
+        return bundled
+
+    def _closing(self) -> None:
+        """Every pair that was ever seen, once more."""
+        pairs = {(each.identifiers[0], other) for each in self.sent for other in each.identifiers[1:]}
+        items: list[Item] = []
+        for first, other in sorted(pairs):
+            self.now += SECOND
+            items.append(self._event([first, other]))
+        self.world.phases.append(items)
+        self.world.pauses.append(QUIET)

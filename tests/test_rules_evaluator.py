@@ -1,0 +1,166 @@
+"""What one event means to the rules: fires at once, and signals for windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.evaluator import KEY_LIMIT, Fire, Reaction, RuleSet
+from rules.parser import load_rules
+from schemas import instant
+from schemas.messages import Event
+
+HEAD = "owner: shop@example.com\npurpose: marketing\nthen: [{send: email, template: x}]\n"
+
+
+def rules_of(*whens: str, status: str = "live") -> RuleSet:
+    documents = (f"rule: r{number}\nstatus: {status}\nwhen: {when}\n{HEAD}" for number, when in enumerate(whens))
+    return load_rules({"a.yaml": "---\n".join(documents)})
+
+
+def event(name: str, properties: Any = None, type_: str = "track", **body: Any) -> Event:
+    whole = {"type": type_, **({} if properties is None else {"properties": properties}), **body}
+    return Event(("user_id:u",), "m1", type_, name, None, 5, 5, 5, "test", None, (), whole, b"")
+
+
+def signals_of(rules: RuleSet, happened: Event, late: bool = False) -> list[list[Any]]:
+    reaction = rules.on_event(happened, late)
+    return [signal[1:] for signal in reaction.signals] if reaction else []
+
+
+def test_an_event_that_no_rule_mentions_means_nothing() -> None:
+    rules = rules_of("{event: Signed Up}")
+    assert rules.watches("Signed Up")
+    assert not rules.watches("Signed In")
+    assert rules.on_event(event("Signed In")) is None
+    assert RuleSet().on_event(event("Signed In")) is None
+
+
+def test_a_rule_without_a_window_fires_at_once_once_per_event() -> None:
+    rules = rules_of("{event: Signed Up}", "{event: Signed Up, where: {plan: pro}}")
+    first, second = rules.rules
+    assert rules.on_event(event("Signed Up")) == Reaction((Fire(first, "m1"),), [])
+    assert rules.on_event(event("Signed Up", {"plan": "pro"})) == Reaction((Fire(first, "m1"), Fire(second, "m1")), [])
+
+
+def test_a_late_event_fires_nothing() -> None:
+    assert rules_of("{event: Signed Up}").on_event(event("Signed Up"), late=True) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "run_key"),
+    [
+        ("o-1", "o-1"),
+        (7, "7"),
+        (7.0, "7"),
+        (7.5, "7.5"),
+        (2**70, str(2**70)),
+        (True, "true"),
+        (False, "false"),
+        ("x" * KEY_LIMIT, "x" * KEY_LIMIT),
+    ],
+)
+def test_the_run_key_is_the_value_of_key_as_text(value: Any, run_key: str) -> None:
+    rules = rules_of("{event: Order Completed, key: order_id}")
+    assert rules.on_event(event("Order Completed", {"order_id": value})) == Reaction(
+        (Fire(rules.rules[0], run_key),), []
+    )
+
+
+UNUSABLE: tuple[Any, ...] = (None, "", [], {}, ["a"], "x" * (KEY_LIMIT + 1))
+
+
+@pytest.mark.parametrize("properties", [None, {}, "odd", *({"order_id": value} for value in UNUSABLE)])
+def test_without_a_usable_key_a_rule_does_not_match(properties: Any) -> None:
+    assert rules_of("{event: Order Completed, key: order_id}").on_event(event("Order Completed", properties)) is None
+
+
+def test_the_fields_of_identify_and_group_are_their_traits() -> None:
+    rules = rules_of("{event: identify, where: {plan: pro}}", "{event: group, where: {plan: pro}}")
+    assert rules.on_event(event("identify", type_="identify", traits={"plan": "pro"}))
+    assert rules.on_event(event("group", type_="group", traits={"plan": "pro"}))
+    assert rules.on_event(event("identify", {"plan": "pro"}, type_="identify")) is None
+    assert rules.on_event(event("identify", type_="identify", traits="odd")) is None
+    assert rules_of("{event: page, where: {path: /}}").on_event(event("page", {"path": "/"}, type_="page"))
+
+
+@pytest.mark.parametrize(
+    ("status", "takes_part"), [("live", True), ("shadow", True), ("draft", False), ("paused", False)]
+)
+def test_only_live_and_shadow_rules_take_part(status: str, takes_part: bool) -> None:
+    window = "{event: A, not_followed_by: {event: B}, within: 1h}"
+    rules = rules_of("{event: A}", window, status=status)
+    assert rules.watches("A") is rules.watches("B") is takes_part
+    assert bool(rules.on_event(event("A"))) is takes_part
+    assert rules.horizon == (instant.HOUR if takes_part else 0)
+    assert len(rules.rules) == 2
+    signal = [rules.rules[1].version, 0, "", ""]
+    assert bool(rules.open_runs([(0, "m", [signal])])) is takes_part
+
+
+CART = """{event: Cart Updated, where: {total: {at_least: 50}}, within: 3h, restart_on: Cart Updated, key: cart_id,
+  not_followed_by: {event: Order Completed, same: cart_id}}"""
+
+
+def test_signals_of_a_window() -> None:
+    rules = rules_of(CART)
+    arming = rules.on_event(event("Cart Updated", {"cart_id": "c1", "total": 80}))
+    assert arming == Reaction((), [[rules.rules[0].version, 0, "c1", "c1"]])
+    assert signals_of(rules, event("Cart Updated", {"cart_id": "c1", "total": 20})) == [[2, "c1", "c1"]]
+    assert signals_of(rules, event("Order Completed", {"cart_id": "c1"})) == [[1, "", "c1"]]
+    assert signals_of(rules, event("Order Completed", {"order_id": "o1"})) == []
+    assert signals_of(rules, event("Cart Updated", {"total": 80})) == []
+
+
+def test_a_late_event_only_closes_and_restarts() -> None:
+    rules = rules_of(CART, "{event: Order Completed, not_followed_by: {event: Review Written}, within: 7d}")
+    assert signals_of(rules, event("Cart Updated", {"cart_id": "c1", "total": 80}), late=True) == [[2, "c1", "c1"]]
+    assert signals_of(rules, event("Order Completed", {"cart_id": "c1"}), late=True) == [[1, "", "c1"]]
+    assert signals_of(rules, event("Order Completed", {"cart_id": "c1"})) == [[1, "", "c1"], [0, "", ""]]
+
+
+def test_one_event_may_close_and_arm() -> None:
+    rules = rules_of(
+        "{event: Visit, where: {long: true}, not_followed_by: {event: Visit, where: {short: true}}, within: 30d}"
+    )
+    assert signals_of(rules, event("Visit", {"long": True, "short": True})) == [[1, "", ""], [0, "", ""]]
+    assert signals_of(rules, event("Visit", {"short": True})) == [[1, "", ""]]
+    assert signals_of(rules, event("Visit", {})) == []
+
+
+def test_without_the_same_value_nothing_is_armed_and_nothing_closed() -> None:
+    rules = rules_of("{event: A, not_followed_by: {event: B}, within: 1h, same: ticket, restart_on: C}")
+    assert signals_of(rules, event("A", {"ticket": 5})) == [[0, "", "5"]]
+    assert signals_of(rules, event("B", {"ticket": "5"})) == [[1, "", "5"]]
+    assert signals_of(rules, event("C", {"ticket": "5"})) == [[2, "", "5"]]
+    for name in "ABC":
+        assert signals_of(rules, event(name, {})) == []
+
+
+def test_the_horizon_is_the_longest_window() -> None:
+    rules = rules_of("{event: A}", CART, "{event: A, not_followed_by: {event: B}, within: 7d}")
+    assert rules.horizon == 7 * instant.DAY
+    assert RuleSet().horizon == 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["cart_id", "total", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(JSON, JSON, JSON, st.sampled_from(["Cart Updated", "Order Completed"]), st.sampled_from(["track", "identify"]))
+def test_no_body_makes_it_raise(properties: Any, traits: Any, context: Any, name: str, type_: str) -> None:
+    rules = rules_of(
+        CART, "{event: Cart Updated, where: {context.x: {above: 1}, traits.x: {contains: a}}, key: context.x.x}"
+    )
+    body = {"properties": properties, "traits": traits, "context": context}
+    reaction = rules.on_event(event(name, type_=type_, **body))
+    for signal in reaction.signals if reaction else ():
+        assert [type(part) for part in signal] == [str, int, str, str]

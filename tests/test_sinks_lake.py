@@ -1,0 +1,321 @@
+"""The Parquet lake: each output exactly once, whatever is replayed and wherever writing stops."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sinks_samples import event, full_disk, merge, rejected, rule_decision, trigger
+
+from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
+from schemas.instant import DAY
+from schemas.messages import Dropped, Event
+from sinks import durable, manifest, parquet
+from sinks.lake import Lake
+from sinks.rows import LAYOUTS, batch
+
+
+def numbered(first: int, count: int) -> list[Event]:
+    """Events m<first>..., spread over three dates."""
+    return [
+        event("user_id:1", message_id=f"m{n}", when=f"2026-03-0{2 + n % 3}T10:00:00Z")
+        for n in range(first, first + count)
+    ]
+
+
+def stored_ids(root: Path) -> list[str]:
+    lake = Lake(root)
+    return sorted(parquet.read(root, "facts", lake.manifests["facts"].files)["message_id"].to_pylist())
+
+
+def expected_ids(count: int) -> list[str]:
+    return sorted(f"m{n}" for n in range(count))
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_fact_becomes_one_row():
+    fact = event(
+        "email:a:b@c.de",
+        "anonymous_id:x",
+        message_id="m1",
+        type_="page",
+        channel=None,
+        dropped=(Dropped("user_id", "null", "blocked"),),
+        name="page",
+        properties={"price": 19.99, "ü": "\x00"},
+        traits=None,
+        groupId=7,
+    )
+    fact = fact._replace(body={**fact.body, "name": "Home"})
+    moment = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    assert batch("facts", [fact]).to_pylist() == [
+        {
+            "message_id": "m1",
+            "type": "page",
+            "name": "Home",
+            "channel": None,
+            "occurred_at": moment,
+            "received_at": moment.replace(microsecond=5),
+            "identifier_type": "email",
+            "identifier_value": "a:b@c.de",
+            "identifiers": ["email:a:b@c.de", "anonymous_id:x"],
+            "properties": '{"price":19.99,"ü":"\\u0000"}',
+            "traits": None,
+            "context": None,
+            "group_id": "7",
+            "previous_id": None,
+            "source": "test",
+            "dropped": '[{"type":"user_id","value":"null","reason":"blocked"}]',
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "name"),
+    [
+        ("track", {"name": "mine"}, "Product Viewed"),
+        ("page", {"name": "Home"}, "Home"),
+        ("screen", {"name": ["Home"]}, None),
+        ("identify", {"name": "Home"}, None),
+    ],
+)
+def test_only_tracks_pages_and_screens_have_a_name(type_, body, name):
+    fact = event("user_id:1", message_id="m", type_=type_)._replace(body=body)
+    assert batch("facts", [fact])["name"].to_pylist() == [name]
+
+
+@pytest.mark.parametrize(
+    ("topic", "output"),
+    [
+        ("triggers", trigger("t1", {"to": "ü"})),
+        ("decisions", rule_decision("cart-1")),
+        ("identity", merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])),
+        ("rejected", rejected(b"\xff\x00{")),
+    ],
+)
+def test_other_outputs_keep_every_field(topic, output):
+    [row] = batch(topic, [output]).to_pylist()
+    expected = {
+        name: tuple(row[name]) if isinstance(value, tuple) else value for name, value in output._asdict().items()
+    }
+    if topic == "triggers":
+        expected["payload"] = '{"to":"ü"}'
+    assert list(row) == list(output._fields)
+    assert [row[name] for name in row if not name.endswith("_at")] == [
+        list(value) if isinstance(value, tuple) else value
+        for name, value in expected.items()
+        if not name.endswith("_at")
+    ]
+
+
+@pytest.mark.parametrize("topic", LAYOUTS)
+def test_no_outputs_make_no_rows(topic):
+    assert batch(topic, []).num_rows == 0
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
+    lake = Lake(tmp_path, partition=3)
+    lake.append("facts", 0, numbered(0, 6))
+    lake.append("identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
+    assert lake.next_offset("facts") == 0
+    assert lake.flush() == {"facts": 6, "triggers": 0, "decisions": 0, "identity": 1, "rejected": 0}
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")) == [
+        "facts/event_date=2026-03-02/part-3-0-5.parquet",
+        "facts/event_date=2026-03-03/part-3-0-5.parquet",
+        "facts/event_date=2026-03-04/part-3-0-5.parquet",
+        "identity/event_date=2026-03-02/part-3-0-0.parquet",
+    ]
+    assert Lake(tmp_path, partition=3).next_offset("facts") == 6
+    assert Lake(tmp_path, partition=2).next_offset("facts") == 0
+
+
+def test_files_are_zstd_and_annotate_json(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("facts", 0, numbered(0, 1))
+    lake.flush()
+    file = pq.ParquetFile(tmp_path / lake.manifests["facts"].files[0].path)
+    columns = {file.schema.column(n).path: file.schema.column(n).logical_type.type for n in range(len(file.schema))}
+    assert file.metadata.row_group(0).column(0).compression == "ZSTD"
+    assert (columns["occurred_at"], columns["properties"], columns["name"]) == ("TIMESTAMP", "JSON", "STRING")
+
+
+def test_every_row_of_a_date_folder_is_of_that_date(tmp_path):
+    lake = Lake(tmp_path)
+    late = event("user_id:1", message_id="late", when="2026-03-02T23:59:59.999999Z")
+    early = event("user_id:1", message_id="early", when="2026-03-03T00:00:00Z")
+    lake.append("facts", 0, [early, late])
+    lake.flush()
+    files = lake.manifests["facts"].files
+    assert {file.date: parquet.read(tmp_path, "facts", [file])["message_id"].to_pylist() for file in files} == {
+        "2026-03-02": ["late"],
+        "2026-03-03": ["early"],
+    }
+
+
+def test_a_flush_over_very_many_dates_writes_one_mixed_file(tmp_path):
+    many = [
+        event("user_id:1", message_id=f"m{n}")._replace(occurred_at=n * DAY)
+        for n in reversed(range(parquet.MOST_DATES + 1))
+    ]
+    lake = Lake(tmp_path)
+    lake.append("facts", 0, many)
+    lake.flush()
+    [file] = lake.manifests["facts"].files
+    assert file.date is None
+    assert file.path.startswith(f"facts/{parquet.MIXED}/")
+    assert stored_ids(tmp_path) == expected_ids(len(many))
+
+
+def test_flushing_nothing_writes_nothing(tmp_path):
+    assert Lake(tmp_path / "lake").flush()["facts"] == 0
+    assert not (tmp_path / "lake").exists()
+
+
+# --- exactly once ---------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.booleans()), max_size=25))
+def test_replays_from_anywhere_store_each_output_once(tmp_path_factory, steps):
+    """Steps: (how far back a sender starts, how many it sends, whether the process flushes and restarts after)."""
+    root = tmp_path_factory.mktemp("lake")
+    lake, taken = Lake(root), 0
+    for back, count, restart in steps:
+        first = max(0, taken - back)
+        lake.append("facts", first, numbered(first, count))
+        taken = max(taken, first + count)
+        assert lake.buffered == taken - lake.next_offset("facts")
+        if restart:
+            assert lake.flush()["facts"] == taken
+            lake = Lake(root)
+    lake.flush()
+    if taken:
+        assert stored_ids(root) == expected_ids(taken)
+
+
+def test_missing_outputs_are_noticed(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("facts", 0, numbered(0, 2))
+    with pytest.raises(DataFolderError, match="before offset 2, but 3 comes next"):
+        lake.append("facts", 3, numbered(3, 1))
+
+
+class Stop(Exception):
+    """The power goes off."""
+
+
+def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Lets the n-th durable step of the process, counted from 0, never happen."""
+    done = iter(range(1_000_000))
+
+    def stopped(real):
+        def instead(*args, **kwargs):
+            if next(done) == step:
+                raise Stop
+            return real(*args, **kwargs)
+
+        return instead
+
+    monkeypatch.setattr(os, "fsync", stopped(os.fsync))
+    monkeypatch.setattr(Path, "replace", stopped(Path.replace))
+    monkeypatch.setattr(Path, "unlink", stopped(Path.unlink))
+    monkeypatch.setattr(Path, "mkdir", stopped(Path.mkdir))
+
+
+def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
+    finished, step = False, 0
+    while not finished:
+        root = tmp_path / str(step)
+        lake = Lake(root)
+        lake.append("facts", 0, numbered(0, 4))
+        lake.flush()
+        lake.append("facts", 4, numbered(4, 4))
+        with pytest.MonkeyPatch.context() as patch:
+            stopping_at(patch, step)
+            try:
+                lake.flush()
+                finished = True
+            except Stop:
+                pass
+        again = Lake(root)
+        assert again.next_offset("facts") in (4, 8)
+        again.append("facts", 2, numbered(2, 8))
+        again.flush()
+        assert stored_ids(root) == expected_ids(10)
+        step += 1
+    assert step > 8
+
+
+# --- bad days -------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("facts", 0, numbered(0, 200))
+    with full_disk(500), pytest.raises(FolderUnwritable, match="No space is left"):
+        lake.flush()
+    assert Lake(tmp_path).next_offset("facts") == 0
+    assert lake.flush()["facts"] == 200
+    assert stored_ids(tmp_path) == expected_ids(200)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        (errno.EROFS, FolderUnwritable, "write permission"),
+        (errno.EACCES, FolderUnwritable, "write permission"),
+        (errno.ENOSPC, FolderUnwritable, "No space"),
+        (errno.EIO, DataFolderError, "Check the disk"),
+    ],
+)
+def test_refusals_of_the_file_system_are_told_plainly(tmp_path, code, kind, says):
+    with pytest.raises(kind, match=says), durable.told_plainly(tmp_path):
+        raise OSError(code, os.strerror(code))
+
+
+def manifest_fields(root: Path) -> dict:
+    return orjson.loads(manifest.path_of(root, "facts", 0).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        ({"version": 2}, FolderTooNew, "Upgrade Rapport"),
+        ({"schema": 99}, FolderTooNew, "Upgrade Rapport"),
+        ({"commits": [[0, 1], [3, 3]]}, DataFolderError, "offset 2 should follow, 3 does"),
+        ({"commits": [[1, 3]]}, DataFolderError, "offset 0 should follow"),
+        ({"commits": [[0, 7]]}, DataFolderError, "hold 4 rows for 8 messages"),
+        ({"files": []}, DataFolderError, "hold 0 rows for 4 messages"),
+        ({"topic": "triggers"}, DataFolderError, "damaged"),
+        ({"files": 3}, DataFolderError, "damaged"),
+        ({"files": [{"path": "../../etc/passwd"}]}, DataFolderError, "damaged"),
+    ],
+)
+def test_a_manifest_that_cannot_be_true_is_refused(tmp_path, change, kind, says):
+    lake = Lake(tmp_path)
+    lake.append("facts", 0, numbered(0, 2))
+    lake.flush()
+    lake.append("facts", 2, numbered(2, 2))
+    lake.flush()
+    manifest.path_of(tmp_path, "facts", 0).write_bytes(orjson.dumps({**manifest_fields(tmp_path), **change}))
+    with pytest.raises(kind, match=says):
+        Lake(tmp_path)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_as_a_manifest_are_refused_in_one_sentence(tmp_path_factory, content):
+    root = tmp_path_factory.mktemp("lake")
+    durable.replace_file(manifest.path_of(root, "facts", 0), content)
+    with pytest.raises(DataFolderError):
+        Lake(root)

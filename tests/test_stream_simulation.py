@@ -1,0 +1,140 @@
+"""Random shops on hostile lanes: crashes, changing owners, starvation, merges, splits, duplicates, late events, timers.
+
+Every seed is a world (`stream_world`), run by the simulator and judged against naive oracles (`stream_oracle`).
+A failing seed is printed with what went wrong; run it again by its name:
+
+    RAPPORT_SEED=1234 python -m pytest tests/test_stream_simulation.py
+
+`RAPPORT_SEEDS=50000` tries as many as that instead of the usual 4,000.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from schemas.messages import Event, Split
+from stream.simulator import Fault, Pause, Simulator, random_faults
+from stream_oracle import connected, judge
+from stream_world import START, event, make
+
+CHUNKS = 16
+SEEDS = range(int(os.environ.get("RAPPORT_SEEDS", "4000")))
+if "RAPPORT_SEED" in os.environ:
+    SEEDS = range(int(os.environ["RAPPORT_SEED"]), int(os.environ["RAPPORT_SEED"]) + 1)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_seed_goes_wrong(chunk: int) -> None:
+    failed = []
+    for seed in SEEDS[chunk::CHUNKS]:
+        world = make(seed)
+        simulator = Simulator(world.plan, world.partitions, seed, world.faults)
+        breaches = judge(world, simulator)
+        if breaches:
+            faults = [fault for fault in world.faults if fault.tick <= simulator.ticks]
+            failed.append(f"RAPPORT_SEED={seed} ({world.partitions} partitions, faults {faults[:5]}): {breaches[:3]}")
+    assert not failed, "\n".join(failed)
+
+
+def test_long_lives_of_few_people() -> None:
+    """Histories beyond what a profile keeps, components that meet again and again."""
+    failed = []
+    for seed in SEEDS[: max(1, len(SEEDS) // 100)]:
+        world = make(seed, scale=8)
+        breaches = judge(world, Simulator(world.plan, world.partitions, seed, world.faults))
+        if breaches:
+            failed.append(f"RAPPORT_SEED={seed}: {breaches[:3]}")
+    assert not failed, "\n".join(failed)
+
+
+def test_a_seed_repeats_itself() -> None:
+    world = make(7)
+    runs = []
+    for _ in range(2):
+        simulator = Simulator(world.plan, world.partitions, 7, world.faults)
+        assert judge(world, simulator) == []
+        runs.append((simulator.ticks, simulator.outputs.identity, [dict(lane.store) for lane in simulator.lanes.values()]))
+    assert runs[0] == runs[1]
+
+
+def test_results_do_not_depend_on_commits_crashes_or_the_number_of_lanes() -> None:
+    """Without a race between requests, one quiet lane and five crashing ones tell the same story."""
+    for seed in range(40):
+        world = make(seed)
+        if not world.loose:
+            continue
+        stories = []
+        for partitions, faults in ((1, ()), (5, random_faults(seed, 5, 0.04))):
+            simulator = Simulator(world.plan, partitions, seed, faults)
+            for items, pause in zip(world.phases, world.pauses, strict=True):
+                simulator.run([*items, Pause(pause)])
+            people = simulator.profiles()
+            for shown in people.values():
+                shown["recent"].sort(key=lambda entry: (entry["at"], entry["message_id"], entry["identifier"]))
+            stories.append(people)
+        assert stories[0] == stories[1], f"seed {seed}"
+
+
+def test_played_one_by_one_every_seed_gives_the_naive_answer() -> None:
+    """The ordered mode, as journeys use it: every input with all that follows from it before the next."""
+    for seed in range(30):
+        world = make(seed)
+        simulator = Simulator(world.plan, world.partitions)
+        events = [item for items in world.phases for item in items if isinstance(item, Event)]
+        simulator.play(events)
+        if world.loose:
+            pairs = [(each.identifiers[0], other) for each in events for other in each.identifiers[1:]]
+            for key, component in connected(pairs).items():
+                assert any(set(members) == component for members in simulator.clusters().values()), (seed, key)
+        assert len(simulator.outputs.facts) + simulator.outputs.duplicate == len(events)
+
+
+def test_an_owner_that_dies_in_its_commit_is_seen_or_never_happened() -> None:
+    script = [event(("user_id:1", "email:a"), 1, "X", START, START), event(("email:a",), 2, "X", START, START)]
+    seen = set()
+    for tick in range(1, 40):
+        for reached in (True, False):
+            simulator = Simulator(make(0).plan, 2, 1, [Fault(tick, lane, reached, thaws=True) for lane in (-1, 0, 1)])
+            simulator.run(script)
+            assert simulator.clusters() == {"user_id:1": ("email:a", "user_id:1")}
+            seen.add((len(simulator.outputs.facts), simulator.outputs.duplicate))
+    assert seen == {(2, 0)}
+
+
+def test_a_closed_window_stays_closed_when_its_profile_is_absorbed() -> None:
+    """Member by member the history would look as if nothing had closed it."""
+    hour = 3_600_000_000
+    simulator = Simulator(make(0).plan)
+    simulator.play(
+        [
+            event(("email:a", "anonymous_id:a"), 1, "X", START, START),
+            event(("anonymous_id:a",), 2, "C", START + 1, START + 1),
+            event(("email:a",), 3, "D", START + 2, START + 2),
+            event(("user_id:1", "email:a"), 4, "X", START + 20 * hour, START + 20 * hour),
+        ]
+    )
+    assert simulator.outputs.decisions == []
+    simulator.play([Split(("user_id:1", "email:a"), ("anonymous_id:a",), START + 21 * hour)])
+    assert [decision.verdict for decision in simulator.outputs.decisions] == ["missed"]
+
+
+def test_a_closed_window_stays_closed_when_its_closing_event_is_forgotten() -> None:
+    """A busy member forgets old history, a quiet one does not."""
+    day = 86_400_000_000
+    simulator = Simulator(make(0).plan)
+    simulator.play(
+        [
+            event(("email:a", "anonymous_id:a"), 1, "X", START, START),
+            event(("anonymous_id:a",), 2, "C", START + 1, START + 1),
+            event(("email:a",), 3, "D", START + 2, START + 2),
+        ]
+    )
+    simulator.play(
+        event(("email:a",), 10 + n, "B", START + 9 * day + n, START + 9 * day + n) for n in range(90)
+    )
+    simulator.play([event(("anonymous_id:a",), 200, "A", START + 10 * day, START + 10 * day)])
+    simulator.advance(START + 11 * day, stepwise=True)
+    assert [(each.rule, each.run_key) for each in simulator.outputs.decisions] == [("short", "200")]
+
+
