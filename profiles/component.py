@@ -118,13 +118,14 @@ class Component:
             self._note_context(context, at, event.message_id)
         if event.type == "group":
             _newer(self.groups, str(event.body["groupId"])[:256], at, event.message_id, None, GROUPS)
+        entry: tuple[Any, ...]
         if signals:
             self.signals += 1
-            entry = (at, event.message_id, event.type, event.name, event.channel, signals)
+            entry = (at, event.message_id, event.type, name, event.channel, signals)
             if self.recalled is not None:
                 self.recalled.append((at, event.message_id, signals))
         else:
-            entry = (at, event.message_id, event.type, event.name, event.channel)
+            entry = (at, event.message_id, event.type, name, event.channel)
         self.tail.append(orjson.dumps(entry))
 
     def _sight(self, identifiers: tuple[str, ...], at: int) -> None:
@@ -143,7 +144,11 @@ class Component:
     def _note_context(self, context: Mapping[str, Any], at: int, message_id: str) -> None:
         device = context.get("device")
         if device:
-            details = {name: device[name] for name in ("type", "manufacturer", "model", "name") if isinstance(device.get(name), str)}
+            details = {
+                name: device[name]
+                for name in ("type", "manufacturer", "model", "name")
+                if isinstance(device.get(name), str)
+            }
             name = device.get("id") or " ".join(details.values())
             if name:
                 _newer(self.devices, str(name)[:256], at, message_id, {k: v[:128] for k, v in details.items()}, DEVICES)
@@ -183,6 +188,22 @@ class Component:
         self.extra = self.extra or other.extra
         self.tail += other.tail
         self.recalled = None
+
+    def size(self) -> int:
+        """Bytes it takes in a row."""
+        return len(orjson.dumps(self.state())) + sum(len(line) + 1 for line in self.tail)
+
+    def shrink(self, size: int) -> None:
+        """Forgets older halves of devices, campaigns, groups, identifiers sighted and event names, until it fits."""
+        for values, last in (
+            (self.devices, 0),
+            (self.campaigns, 0),
+            (self.groups, 0),
+            (self.sighted, 1),
+            (self.names, 2),
+        ):
+            while values and self.size() > size:
+                keep_newest(values, len(values) // 2, last)
 
     def state(self) -> list[Any]:
         """Everything but the tail, for a row."""

@@ -97,7 +97,14 @@ def fold_order(row: bytes | None, event: Event) -> bytes:
     if event.name in ORDER_PLACED:
         currency = properties.get("currency")
         amount = amount_of(properties, ("revenue", "total")) or "0"
-        change = [event.occurred_at, event.message_id, amount, currency.upper() if isinstance(currency, str) else None, "0", False]
+        change = [
+            event.occurred_at,
+            event.message_id,
+            amount,
+            currency.upper() if isinstance(currency, str) else None,
+            "0",
+            False,
+        ]
     elif event.name == "Order Refunded" and (part := amount_of(properties, ("total", "revenue"))) is not None:
         change = [0, "", None, None, part.removeprefix("-"), False]
     else:
@@ -157,6 +164,6 @@ MERGES: dict[str, Callable[[bytes, bytes], bytes]] = {
     "t": merge_traits,
     "o": merge_order,
     "h": merge_history,
-    "f": lambda mine, other: min(mine, other),
+    "f": min,
 }
 """Row kind -> its merge. A fired mark met by itself stays; of two the smaller, so that order does not matter."""

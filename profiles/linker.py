@@ -53,21 +53,24 @@ class Linker:
         self._number = int(number) if number else 0
 
     def decide(self, request: Request) -> tuple[list[IdentityDecision], list[Order]]:
-        """The decisions on one request and their orders: the gaining row first, pointers next, the losing row last."""
+        """The decisions on one request and their orders: the gaining row first, pointers next, the losing row last.
+
+        A key that a split names on both sides stays with the first.
+        """
         if isinstance(request, Link):
             return self._link(request)
         decisions: list[IdentityDecision] = []
         orders: list[Order] = []
+        others = [key for key in request.b if key not in request.a]
         for a in request.a:
-            for b in request.b:
-                if a != b:
-                    self._forbid(a, b)
+            for b in others:
+                self._forbid(a, b)
         for root in sorted({self._know(key).root for key in request.a}):
             members = self._know(root).members
-            side_a, side_b = set(request.a) & set(members), set(request.b) & set(members)
+            side_a, side_b = set(request.a) & set(members), set(others) & set(members)
             if side_a and side_b:
-                leaving = side_b if root in side_a or root not in side_b else side_a
-                self._cut(root, leaving, request.a[0], request.b[0], request.at, decisions, orders)
+                leaving = side_a if root in side_b else side_b
+                self._cut(root, leaving, request.a[0], others[0], request.at, decisions, orders)
         return decisions, orders
 
     def cluster(self, key: str) -> tuple[str, tuple[str, ...]]:
@@ -94,7 +97,17 @@ class Linker:
         kept.members = sorted([*gaining.members, *moved])
         number = self._next()
         decision = IdentityDecision(
-            number, "merge", request.a, request.b, winner, loser, tuple(moved), winner, "", request.message_id, request.at
+            number,
+            "merge",
+            request.a,
+            request.b,
+            winner,
+            loser,
+            tuple(moved),
+            winner,
+            "named_together",
+            request.message_id,
+            request.at,
         )
         orders: list[Order] = [Admit(winner, tuple(moved), number)]
         orders += [Redirect(key, winner, number) for key in moved if key != loser]
@@ -123,7 +136,9 @@ class Linker:
         self._raw[mark] = b""
         number = self._next()
         return [
-            IdentityDecision(number, "refuse", request.a, request.b, winner, loser, (), "", why, request.message_id, request.at)
+            IdentityDecision(
+                number, "refuse", request.a, request.b, winner, loser, (), "", why, request.message_id, request.at
+            )
         ]
 
     # --- split ------------------------------------------------------------------------------------------------------
@@ -148,7 +163,7 @@ class Linker:
         self._change(away).members = moved
         self._change(root).members = sorted(staying)
         number = self._next()
-        decisions.append(IdentityDecision(number, "split", a, b, root, away, tuple(moved), away, "", "", at))
+        decisions.append(IdentityDecision(number, "split", a, b, root, away, tuple(moved), away, "requested", "", at))
         orders.append(Root(away, tuple(moved), number))
         orders += [Redirect(key, away, number) for key in moved if key != away]
         orders.append(Release(root, tuple(moved), away, number))
@@ -208,4 +223,3 @@ def negative_link(x: str, y: str) -> bytes:
 
 def _pair(x: str, y: str) -> bytes:
     return b"\0".join(key.encode() for key in sorted((x, y)))
-

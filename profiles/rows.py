@@ -12,8 +12,9 @@ identifier key, which never contains one):
     m KEY \\0 MESSAGE         a message id this identifier has seen, and when it was first accepted
     w DUE KEY                a wake: the earliest open timer of a root
 
-Every row but `m` and `w` is JSON: a list whose first element is the version of its layout, or what `facets` describes;
-what a later version appends is kept. A row is at most 64 KiB; `facets`, `component` and `_within_cap` say what is trimmed.
+Every row but `m` and `w` is JSON: a list whose first element is the version of its layout, or what `facets`
+describes; what a later version appends is kept. A row is at most 64 KiB; `facets`, `component` and `_within_cap` say
+what is trimmed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Protocol
 import orjson
 
 from profiles.component import Component, Signalled
-from profiles.facets import HISTORY, MERGES, RECENT, ROW_CAP, Entry, settle
+from profiles.facets import MERGES, ROW_CAP, Entry, settle
 from schemas.errors import RowError
 from schemas.messages import Piece
 
@@ -47,7 +48,19 @@ class Store(Protocol):
 class Row:
     """One identifier: a root with its members, or moved to another row."""
 
-    __slots__ = ("asked", "component", "extra", "key", "latest", "members", "parts", "since", "stored_wake", "to", "wake")
+    __slots__ = (
+        "asked",
+        "component",
+        "extra",
+        "key",
+        "latest",
+        "members",
+        "parts",
+        "since",
+        "stored_wake",
+        "to",
+        "wake",
+    )
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -122,7 +135,7 @@ def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:
     runs: list[tuple[Piece, ...]] = []
     room = 0
     for piece in pieces:
-        size = sum(len(value) for _, value in piece.rows)
+        size = sum(len(text.encode()) for row in piece.rows for text in row)
         if runs and size <= room:
             runs[-1] = (*runs[-1], piece)
         else:
@@ -259,11 +272,12 @@ class Rows:
         rows: list[tuple[str, str]] = []
         size = 0
         for name, value in self._lift(root, member):
-            if size and size + len(value) > PIECE_BYTES:
+            length = len(name.encode()) + len(value)
+            if size and size + length > PIECE_BYTES:
                 yield Piece(member, tuple(rows))
                 rows, size = [], 0
             rows.append((name, value.decode()))
-            size += len(value)
+            size += length
         if rows:
             yield Piece(member, tuple(rows))
 
@@ -324,7 +338,11 @@ class Rows:
         """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
         changed = self._raw
         for place_, component in self._components.items():
-            changed[place_] = encode_component(component)
+            encoded = encode_component(component)
+            if len(encoded) > ROW_CAP:
+                component.shrink(ROW_CAP)
+                encoded = encode_component(component)
+            changed[place_] = encoded
         for key, row in self._dirty.items():
             name = key.encode()
             stored = row.encode()
@@ -348,12 +366,8 @@ class Rows:
 
 
 def _within_cap(row: Row) -> None:
-    """A row over the cap forgets, in this order, whom it asked about, devices, campaigns and groups."""
+    """A row over the cap forgets whom it asked about, then what `Component.shrink` says; members never."""
     row.asked = {}
     if row.component is not None:
-        for facet in (row.component.devices, row.component.campaigns, row.component.groups):
-            if len(row.encode()) > ROW_CAP:
-                facet.clear()
-
-
-__all__ = ["ASKED", "HISTORY", "RECENT", "TAIL", "Row", "Rows", "Store", "encode_component", "place"]
+        beside = len(row.encode()) - row.component.size()
+        row.component.shrink(ROW_CAP - beside)

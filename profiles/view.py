@@ -133,9 +133,7 @@ def _newest(values: dict[str, list[Any]], name: str) -> list[dict[str, Any]]:
 
 
 def _recent(rows: Rows, root: Row, members: list[tuple[str, Component]]) -> list[dict[str, Any]]:
-    entries = [
-        (entry, member) for member, component in members for entry in rows.history(root, member, component)
-    ]
+    entries = [(entry, member) for member, component in members for entry in rows.history(root, member, component)]
     entries.sort(key=lambda pair: stamp(pair[0]), reverse=True)
     return [
         {

@@ -10,6 +10,7 @@ run in this process, one after the other, on the same core, over the same events
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -21,16 +22,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 import rocksdict
 
+from rapport.bench_report import rendered
 from rapport.collector import tuned_collector
+from rapport.demo import plan_of_shop
 from rapport.plan_folder import load
-from schemas.instant import HOUR, SECOND, render
+from schemas.instant import HOUR, LAST, render
 from stream.engine import Engine
 from stream.intake import Intake
 from stream.plan import Plan
@@ -92,28 +95,28 @@ class Measured:
         return self.events / self.seconds
 
 
-def first_contacts(customers: range, now: int) -> Iterator[bytes]:
+def first_contacts(customers: range, start: int) -> Iterator[bytes]:
     """One identify call a customer, naming all of a customer's identifiers."""
     for number in customers:
-        yield _line(random.Random(number), number, "identify", now, number)
+        yield _line(random.Random(number), number, "identify", start + number * HOUR // len(customers), number)
 
 
-def mixed_events(events: int, customers: int, now: int, seed: int = 1) -> Iterator[bytes]:
-    """Events of about 600 B, customers in random order: the worst case for any cache."""
+def mixed_events(events: int, customers: int, start: int, seed: int = 1) -> Iterator[bytes]:
+    """An hour of events of about 600 B, customers in random order: the worst case for any cache."""
     chance = random.Random(seed)
     names, weights = zip(*_MIX, strict=True)
     for number, name in enumerate(chance.choices(names, weights, k=events)):
-        yield _line(chance, chance.randrange(customers), name, now, number)
+        yield _line(chance, chance.randrange(customers), name, start + number * HOUR // events, number)
 
 
-def _line(chance: random.Random, customer: int, name: str, now: int, number: int) -> bytes:
+def _line(chance: random.Random, customer: int, name: str, at: int, number: int) -> bytes:
     product = chance.randrange(PRODUCTS)
     price = round(5 + product * 0.37, 2)
     by_mail = name.startswith("Email")
     event: dict[str, Any] = {
         "type": name if name in ("page", "identify") else "track",
         "messageId": f"{chance.getrandbits(64):016x}-{number:012d}",
-        "timestamp": render(now - 2 * HOUR + number * SECOND // 1_000),
+        "timestamp": render(at),
         "userId": f"customer-{customer:07d}",
         "context": {
             "channel": "email" if by_mail else "web",
@@ -173,17 +176,22 @@ def floor(lines: Path, customers: int, folder: Path) -> float:
         for line in file:
             orjson.loads(line)
             key = keys[chance.randrange(customers)]
-            database.put(key, orjson.dumps(orjson.loads(database.get(key))))
+            database.put(key, orjson.dumps(orjson.loads(database.get(key) or b"")))
             events += 1
     seconds = time.perf_counter() - started
     database.close()
     return events / seconds
 
 
-def pipeline(engine: Engine, plan: Plan, lines: Path, now: int) -> Measured:
+def live(start: int, events: int) -> Callable[[], int]:
+    """A wall clock at which each event arrives when it occurs: an hour passes while they are taken."""
+    return count(start, HOUR // events).__next__
+
+
+def pipeline(engine: Engine, plan: Plan, lines: Path, clock: Callable[[], int]) -> Measured:
     """Takes the lines through an open engine, to Parquet on disk."""
     stages = Stages()
-    intake = Intake(plan, lambda: now)
+    intake = Intake(plan, clock)
     row_bytes = 0
     commit = engine._store.commit
 
@@ -193,7 +201,6 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, now: int) -> Measured:
         commit(rows, log)
 
     engine._store.commit = weighed  # type: ignore[method-assign]
-    accept = stages.time("accept", lambda chunk: list(intake.lines(chunk, "bench")))
     watched = [(owner, name, getattr(owner, name)) for owner, name in _places(engine)]
     for (owner, name, original), stage in zip(watched, _STAGES, strict=True):
         setattr(owner, name, stages.time(stage, original))
@@ -201,28 +208,39 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, now: int) -> Measured:
     before = (counts.read, counts.triggers, counts.merges)
     started = time.perf_counter()
     with lines.open("rb") as file:
-        while chunk := list(islice(file, BATCH)):
-            engine.take(accept(chunk))
+        events = intake.lines(file, "bench")
+        while engine.take(islice(events, BATCH)):
+            pass
     engine._flush()
     seconds = time.perf_counter() - started
     for owner, name, original in watched:
         setattr(owner, name, original)
     engine._store.commit = commit  # type: ignore[method-assign]
-    stages.seconds["rest"] = seconds - sum(stages.seconds.values())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    events, triggers, merges = (
+    taken, triggers, merges = (
         after - earlier for after, earlier in zip((counts.read, counts.triggers, counts.merges), before, strict=True)
     )
-    return Measured(events, seconds, stages.seconds, memory, row_bytes, triggers, merges)
+    accepting = _accept_only(plan, lines)
+    stepping = seconds - sum(stages.seconds.values()) - accepting
+    return Measured(
+        taken, seconds, {"accept": accepting, "step": stepping, **stages.seconds}, memory, row_bytes, triggers, merges
+    )
 
 
-_STAGES = ("log", "step", "encode rows", "write rows", "columns", "parquet")
+def _accept_only(plan: Plan, lines: Path) -> float:
+    """Seconds that the same lines take as far as accepted events: in the pipeline it interleaves with the steps."""
+    started = time.perf_counter()
+    with lines.open("rb") as file:
+        for _ in Intake(plan, lambda: LAST).lines(file, "bench"):
+            pass
+    return time.perf_counter() - started
+
+
+_STAGES = ("encode rows", "write", "columns", "parquet")
 
 
 def _places(engine: Engine) -> list[tuple[Any, str]]:
     return [
-        (engine._store, "append"),
-        (engine, "_apply"),
         (engine._rows, "changes"),
         (engine._store, "commit"),
         (engine._lake, "append"),
@@ -239,14 +257,15 @@ def scenario(events: int, customers: int, existing: int, plan_folder: str) -> di
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     plan = load(Path(plan_folder))
     now = time.time_ns() // 1000
+    before, start = now - 2 * HOUR, now - HOUR
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as name:
         folder = Path(name)
-        warm = _write(folder / "warm.ndjson", first_contacts(range(existing), now))
-        mixed = _write(folder / "mixed.ndjson", mixed_events(events, customers, now))
+        warm = _write(folder / "warm.ndjson", first_contacts(range(existing), before))
+        mixed = _write(folder / "mixed.ndjson", mixed_events(events, customers, start))
         bare = floor(mixed, customers, folder)
         with tuned_collector(), Engine.open(folder / "data", plan) as engine:
-            first = pipeline(engine, plan, warm, now)
-            measured = pipeline(engine, plan, mixed, now)
+            first = pipeline(engine, plan, warm, live(before, existing))
+            measured = pipeline(engine, plan, mixed, live(start, events))
             bare = (bare + floor(mixed, customers, folder)) / 2
         return {
             "floor": bare,
@@ -273,6 +292,34 @@ def apart(events: int, customers: int, existing: int, plan_folder: Path) -> dict
 def machine() -> str:
     """What the figures were measured on."""
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> int:
+    """`rapport bench`: measures, prints the report and, with `--report FILE`, keeps it as Markdown."""
+    parser = argparse.ArgumentParser(prog="rapport bench", description="The speed of this machine, beside its floor.")
+    parser.add_argument("--events", type=int, default=200_000, help="how many events are measured")
+    parser.add_argument("--customers", type=int, default=50_000, help="how many customers they belong to")
+    parser.add_argument("--all", action="store_true", help="also growth to 1,000,000 profiles and busy customers")
+    parser.add_argument("--plan", type=Path, default=plan_of_shop(), help="the plan folder, by default the shop's")
+    parser.add_argument("--report", type=Path, help="write the report to this file, too")
+    asked = parser.parse_args(arguments)
+    runs = {"Standard": (asked.events, asked.customers, asked.customers)}
+    if asked.all:
+        runs["10,000 profiles"] = (asked.events, 10_000, 10_000)
+        runs["1,000,000 profiles"] = (asked.events, 1_000_000, 1_000_000)
+        runs["200 events a customer"] = (asked.events, asked.events // 200, asked.events // 200)
+    found = {}
+    for name, (events, customers, existing) in runs.items():
+        print(f"{name}: {events:,} events over {customers:,} customers ...", file=sys.stderr, flush=True)
+        found[name] = apart(events, customers, existing, asked.plan)
+    report = rendered(found, runs, machine())
+    print(report)
+    if asked.report:
+        asked.report.write_text(report + "\n")
+    return 0
 
 
 if __name__ == "__main__":

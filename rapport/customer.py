@@ -33,7 +33,7 @@ def card(customer: Mapping[str, Any]) -> list[RenderableType]:
     if customer["triggers"]:
         shown.append(_triggers(customer["triggers"]))
     shown.append(_recent(customer["recent"]))
-    return [part for section in shown for part in (section, "")][:-1]
+    return _spaced(shown)
 
 
 def name_of(customer: Mapping[str, Any]) -> str:
@@ -158,22 +158,22 @@ def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:
 
 def explanation(found: Mapping[str, Any]) -> list[RenderableType]:
     """Why these are one person, or are not."""
-    clusters = found["clusters"]
-    shown: list[RenderableType] = [plain(_verdict(found), "bold")]
-    shown += [
+    clusters = found["clusters"][:1] if found["same"] else found["clusters"]
+    sections: list[RenderableType] = [plain(_verdict(found), "bold")]
+    sections += [
         table(f"Customer {cluster['profile_id']}", ("identifier",), ([member] for member in cluster["members"]))
-        for cluster in (clusters[:1] if found["same"] else clusters)
+        for cluster in clusters
     ]
-    names = ("decision", "kind", "a", "b", "reason", "message", "at")
+    names = ("decision", "kind", "a", "b", "reason", "message_id")
     for title, decisions in (("Joined by", found["links"]), ("Kept apart by", found["against"])):
-        if decisions:
-            rows = (
-                [each[name] for name in ("decision", "kind", "a", "b", "reason", "message_id")]
-                + [minute(each["decided_at"])]
-                for each in decisions
-            )
-            shown.append(table(title, names, rows))
-    return shown
+        rows = [[*(each[name] for name in names), minute(each["decided_at"])] for each in decisions]
+        if rows:
+            sections.append(table(title, (*names[:-1], "message", "at"), rows))
+    return _spaced(sections)
+
+
+def _spaced(sections: list[RenderableType]) -> list[RenderableType]:
+    return [part for section in sections for part in (section, "")][:-1]
 
 
 def _verdict(found: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from schemas.errors import PlanError, RapportError
 from schemas.topics import OUTPUTS
 from sinks import manifest
 from sinks.publisher import is_current
-from stream.engine import LAKE, PUBLISHED
 from stream.reader import Reader
+from stream.store import LAKE, PUBLISHED
 
 FREE_FAIL = 200 * 1024 * 1024
 FREE_WARN = 2 * 1024 * 1024 * 1024

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import QueryError
 from sinks.query import open_published
-from stream.engine import LAKE, PUBLISHED
+from stream.store import LAKE, PUBLISHED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -10,9 +10,8 @@ from typing import Any
 from rapport import plan_folder, published
 from rapport.console import Progress
 from rapport.runs import Clock, Report, run
-from rapport.sources import Outcome, kept
+from rapport.sources import kept
 from schemas.errors import RapportError
-from schemas.messages import Event
 
 ALL = 1 << 62
 
@@ -61,25 +60,22 @@ def one(data: Path, id_: str) -> Refused:
     return found[0]
 
 
-def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[Report, int, int]:
-    """Takes originals in again. Returns the report, how many were refused again and how many are not whole.
+def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[Report, int]:
+    """Takes originals in again. Returns the report and how many originals are not whole, so could not be taken.
 
-    A second refusal is not recorded: the first one stands. Raises UnknownRefusal for an id nobody has.
+    What is refused for the same reason again is not recorded again. Raises UnknownRefusal for an id nobody has.
     """
     found = _with_originals(data, ids or None)
     for id_ in ids:
         if not any(each.id.startswith(id_) for each in found):
             raise UnknownRefusal(f"no refused input has an id that starts with {id_!r}; ids: rapport rejected list")
-    refused_again = 0
-
-    def keep(outcome: Outcome) -> bool:
-        nonlocal refused_again
-        refused_again += not isinstance(outcome, Event)
-        return isinstance(outcome, Event)
-
-    sources = [kept((each.original,), each.source) for each in reversed(found) if not each.cut]
-    report = run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress, keep=keep)
-    return report, refused_again, sum(each.cut for each in found)
+    originals: dict[str, list[bytes]] = {}
+    for each in reversed(found):
+        if not each.cut:
+            originals.setdefault(each.source, []).append(each.original)
+    sources = [kept(lines, source) for source, lines in originals.items()]
+    report = run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress)
+    return report, sum(each.cut for each in found)
 
 
 def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:

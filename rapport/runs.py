@@ -7,15 +7,16 @@ A run decides nothing about an event; it only hands batches from a source to the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rapport.collector import tuned_collector
 from rapport.console import Progress
-from rapport.sorting import sorter
+from rapport.sorting import Sorter, sorter
 from rapport.sources import BATCH, Outcome, Source
 from rapport.stopping import Stop
 from schemas.errors import InputError
@@ -68,19 +69,18 @@ def run(
     clock: Clock,
     progress: Progress,
     until: int | None = None,
-    keep: Callable[[Outcome], bool] = lambda _outcome: True,
 ) -> Report:
     """Takes all sources into the data folder and publishes.
 
-    A second run over the same input changes nothing: every event is a duplicate then. Outcomes that `keep` refuses are
-    passed over. Raises DataFolderError before anything is read where the folder cannot be used, and InputError, after
-    publishing what came before, where a source breaks.
+    A second run over the same input changes nothing: every event is a duplicate then. Raises DataFolderError before
+    anything is read where the folder cannot be used, and InputError, after publishing what came before, where a source
+    breaks.
     """
     started = time.monotonic()
     broken: InputError | None = None
     with tuned_collector(), Stop() as stop, Engine.open(data, plan) as engine:
         intake = Intake(plan, wall_now)
-        feed = _Feed(engine, intake, sources, stop, progress, keep)
+        feed = _Feed(engine, intake, sources, stop, progress)
         try:
             if clock is Clock.events:
                 feed.by_event_time(data, until)
@@ -104,20 +104,18 @@ class _Feed:
     sources: Sequence[Source]
     stop: Stop
     progress: Progress
-    keep: Callable[[Outcome], bool]
 
     def as_it_comes(self) -> None:
         """The wall clock: time passes while the run lasts, whether input comes or not."""
         self.engine.advance(wall_now())
-        for batch in self._batches():
-            if batch:
-                self.engine.take(batch)
+        for batch in self._batches(lambda: self.engine.counts.read):
+            self.engine.take(batch)
             self.engine.advance(wall_now())
 
     def by_event_time(self, data: Path, until: int | None) -> None:
         """The events clock: history runs as if it were live, so it must be in order first."""
         with sorter(data) as history:
-            broken = self._sort_into(history.add)
+            broken = self._sort_into(history)
             if not self.stop:
                 now = self._play(iter(history), history.count)
                 if until is not None and until > now and not self.stop:
@@ -125,39 +123,45 @@ class _Feed:
         if broken is not None:
             raise broken
 
-    def _sort_into(self, add: Callable[[list[Event]], None]) -> InputError | None:
+    def _sort_into(self, history: Sorter) -> InputError | None:
         """Refused input has no time to be sorted by: it is taken at once. What a broken source held is not lost."""
+        events: list[Event] = []
+        refused: list[Outcome] = []
+        broken = None
         try:
-            for batch in self._batches():
-                add([outcome for outcome in batch if isinstance(outcome, Event)])
-                if refused := [outcome for outcome in batch if not isinstance(outcome, Event)]:
-                    self.engine.take(refused)
+            for batch in self._batches(lambda: history.count + self.engine.counts.read):
+                for outcome in batch:
+                    (events if isinstance(outcome, Event) else refused).append(outcome)  # type: ignore[arg-type]
+                history.add(events)
+                self.engine.take(refused)
+                events, refused = [], []
         except InputError as error:
-            return error
-        return None
+            broken = error
+        history.add(events)
+        self.engine.take(refused)
+        return broken
 
     def _play(self, history: Iterator[Event], total: int) -> int:
         now = done = 0
-        batch: list[Outcome] = []
-        for event in history:
-            now = max(now, event.occurred_at)
-            batch.append(at(event, now))
-            if len(batch) == BATCH:
-                self.engine.take(batch)
-                done += len(batch)
-                self.progress(done, total, f"{done:,} events")
-                batch = []
-                if self.stop:
-                    return now
-        if batch:
-            self.engine.take(batch)
+
+        def live() -> Iterator[Event]:
+            nonlocal now
+            for event in history:
+                now = max(now, event.occurred_at)
+                yield at(event, now)
+
+        events = live()
+        while taken := self.engine.take(islice(events, BATCH)):
+            done += taken
+            self.progress(done, total, f"{done:,} events")
+            if self.stop:
+                return now
         if now:
             self.engine.advance(now, stepwise=True)
         return now
 
-    def _batches(self) -> Iterator[list[Outcome]]:
-        """Batches of all sources one after the other, until somebody asks to stop."""
-        read = 0
+    def _batches(self, read: Callable[[], int]) -> Iterator[Iterable[Outcome]]:
+        """Batches of all sources one after the other, until somebody asks to stop; each must be read to its end."""
         for number, source in enumerate(self.sources):
             consumed: list[int | None] = [0, None]
 
@@ -165,10 +169,9 @@ class _Feed:
                 consumed[:] = [done, total]
 
             for batch in source.batches(self.intake, seen):
-                read += len(batch)
-                yield [outcome for outcome in batch if self.keep(outcome)]
+                yield batch
                 if self.stop:
                     return
                 done, total = consumed
                 share = (done or 0) / total if total else 0.0
-                self.progress(number + share, len(self.sources) if total else None, f"{read:,} read")
+                self.progress(number + share, len(self.sources) if total else None, f"{read():,} read")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
@@ -66,5 +66,6 @@ def sorter(data: Path) -> Iterator[Sorter]:
     try:
         yield Sorter(store)
     finally:
-        store.close()
+        with suppress(Exception):  # after a failed write RocksDB fails to close, too; nothing here is worth keeping
+            store.close()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -33,13 +33,14 @@ class Source:
     outcomes: Callable[[Intake, Seen], Iterator[Outcome]]
     may_wait: bool = False
 
-    def batches(self, intake: Intake, seen: Seen) -> Iterator[list[Outcome]]:
+    def batches(self, intake: Intake, seen: Seen) -> Iterator[Iterable[Outcome]]:
+        """Each batch is made while it is read: read it to its end before asking for the next."""
         outcomes = self.outcomes(intake, seen)
         if self.may_wait:
             yield from _patient(outcomes)
         else:
-            while batch := list(islice(outcomes, BATCH)):
-                yield batch
+            for first in outcomes:
+                yield chain((first,), islice(outcomes, BATCH - 1))
 
 
 def files(names: Iterable[str]) -> list[Source]:

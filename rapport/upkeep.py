@@ -7,9 +7,10 @@ from pathlib import Path
 from sinks.compaction import CompactionReport
 from sinks.compaction import compact as merge_files
 from sinks.lake import Lake
-from stream.engine import LAKE, Engine
+from stream.engine import Engine
 from stream.plan import Plan
 from stream.reader import Reader
+from stream.store import LAKE
 
 
 def compact(data: Path, plan: Plan) -> CompactionReport:

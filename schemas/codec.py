@@ -98,7 +98,9 @@ def decode(line: bytes) -> m.Message:
         fields = orjson.loads(line)
         version, kind = fields["v"], fields["k"]
         if version > VERSION:
-            raise RowError(f"A record of version {version} was found; this Rapport reads up to {VERSION}. Upgrade Rapport.")
+            raise RowError(
+                f"A record of version {version} was found; this Rapport reads up to {VERSION}. Upgrade Rapport."
+            )
         return _build(kind, fields, line)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise RowError(f"A stored record cannot be read ({error}). Run `rapport doctor`.") from error

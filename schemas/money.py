@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 ZERO = Decimal(0)
 _LARGEST = Decimal(10) ** 18
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SMALLEST = Decimal("0.000001")
 
 
 def amount(value: object) -> Decimal | None:
     """The amount a JSON value states, to the sixth decimal, or None where it states none.
 
-    A JSON number is read by its shortest decimal form, so 19.99 is 19.99. Text like `"19.99"` counts, too.
-    Beyond 10^18 nothing is money. The SQL in `sinks/` follows the same rule.
+    A JSON number is read by its shortest decimal form, so 19.99 is 19.99. Text like `" 19.99"` counts, too, in ASCII
+    digits and without separators. Beyond 10^18 nothing is money. The SQL in `sinks/` follows the same rule.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if isinstance(value, str) and len(value) > 40:
+    shown = value.strip(" \t\n\r\f\v") if isinstance(value, str) else str(value)
+    if len(shown) > 40 or not _NUMBER.fullmatch(shown):
         return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    if not number.is_finite() or abs(number) >= _LARGEST:
+    number = Decimal(shown)
+    if abs(number) >= _LARGEST:
         return None
     return number.quantize(_SMALLEST) if number.as_tuple().exponent < -6 else number  # type: ignore[operator]
 

@@ -1,8 +1,9 @@
 """The embedded runner: the whole of Rapport in one process, with no broker.
 
-Input is durable in the log before `take` returns, and one write batch commits everything a run of it caused: rows,
-linker rows, outputs and the position in the log. After a crash the log is worked off from that position, so nothing is
-lost and nothing happens twice. Results depend on the order of the input alone, never on the size of the runs.
+One synced write batch commits a run of input with everything it caused: the input itself (the log), rows, linker
+rows, outputs and positions. What was taken is durable when `take` returns; a crash leaves all of a run or nothing, so
+there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
+never on the size of the runs.
 
 Outputs wait in the store until a Parquet file holds them; facts wait as references to the log, whose records are kept
 that long.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ import orjson
 from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas import codec
+from schemas.errors import InputError
 from schemas.instant import DAY
 from schemas.messages import Event, Output, Rejected, Request, Split, Wake
 from schemas.topics import OUTPUTS
@@ -30,12 +32,12 @@ from sinks.lake import Lake
 from sinks.publisher import PublishReport, publish
 from stream.home import Effects, Home
 from stream.plan import Plan
-from stream.store import STATE, LocalStore
+from stream.store import LAKE, PUBLISHED, STATE, LocalStore
 
+CHUNK = 128
+"""Facts that become columns at once."""
 FLUSH_ROWS = 50_000
 """Outputs after which Parquet files are written."""
-LAKE = "lake"
-PUBLISHED = "rapport.duckdb"
 
 
 @dataclass(slots=True)
@@ -71,6 +73,9 @@ class Engine:
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
         self._swept: int = state.get("swept", 0)
         self.counts.profiles = state.get("profiles", 0)
+        self._run: list[bytes] = []
+        """The input of the run in hand, encoded, and which of it was applied."""
+        self._applied: list[int] = []
         self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
         heapq.heapify(self._wakes)
 
@@ -92,7 +97,9 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._store.close()
         else:
@@ -100,18 +107,29 @@ class Engine:
 
     # --- input ------------------------------------------------------------------------------------------------------
 
-    def take(self, batch: Sequence[Event | Rejected]) -> None:
-        """Accepts a run of input: durable, applied and committed when this returns."""
-        if not batch:
-            return
-        offset = self._log_end
-        self._store.append(_at(b"e", offset), b"\n".join([codec.encode(each) for each in batch]))
-        self._apply(offset, batch)
+    def take(self, inputs: Iterable[Event | Rejected]) -> int:
+        """Takes a run of input: durable, applied and committed when this returns. Returns how many there were.
+
+        Where reading the input ends in an InputError, what came before is taken and the error goes on to the caller.
+        """
+        effects = self._home.effects
+        try:
+            for each in inputs:
+                self._step(each)
+                if len(effects.facts) >= CHUNK:
+                    self._hand_over_facts()
+        except InputError:
+            self._commit()
+            raise
+        taken = len(self._run)
+        if taken:
+            self._commit()
+        return taken
 
     def advance(self, now: int, stepwise: bool = False) -> None:
         """Fires the timers due by `now`, under the events clock (`stepwise`) each at its own time."""
-        self._fire_due(now, stepwise)
-        self._commit(self._log_end)
+        if self._fire_due(now, stepwise):
+            self._commit()
 
     def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
         """Takes two people apart; returns how many profiles that cut."""
@@ -119,7 +137,7 @@ class Engine:
         before = len(self._home.effects.identity)
         self._settle_identity([Split(tuple(a), tuple(b), now)], now)
         cut = len(self._home.effects.identity) - before
-        self._commit(self._log_end)
+        self._commit()
         return cut
 
     def publish(self) -> PublishReport:
@@ -129,30 +147,32 @@ class Engine:
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
-    def _apply(self, offset: int, batch: Sequence[Event | Rejected]) -> None:
-        home, wakes, effects = self._home, self._wakes, self._home.effects
-        applied: list[int] = []
-        rejected = 0
-        for index, each in enumerate(batch):
-            if type(each) is Rejected:
-                home.reject(each, each.rejected_at)
-                rejected += 1
-                continue
-            event = cast(Event, each)
-            if wakes and wakes[0][0] <= event.now:
-                self._fire_due(event.now, stepwise=event.now != event.received_at)
-            facts = len(effects.facts)
-            home.event(event)
-            if len(effects.facts) > facts:
-                applied.append(index)
-            if effects.links:
-                requests, effects.links = effects.links, []
-                self._settle_identity(requests, event.now)
-            if effects.wakes:
-                self._note_wakes()
-        self.counts.read += len(batch)
-        self.counts.rejected += rejected
-        self._commit(offset + len(batch), offset, applied)
+    def _step(self, each: Event | Rejected) -> None:
+        home, effects = self._home, self._home.effects
+        self._run.append(codec.encode(each))
+        if isinstance(each, Rejected):
+            self.counts.rejected += 1
+            home.reject(each, each.rejected_at)
+            return
+        if self._wakes and self._wakes[0][0] <= each.now:
+            self._fire_due(each.now, stepwise=each.now != each.received_at)
+        facts = len(effects.facts)
+        home.event(each)
+        if len(effects.facts) > facts:
+            self._applied.append(len(self._run) - 1)
+        if effects.links:
+            requests, effects.links = effects.links, []
+            self._settle_identity(requests, each.now)
+        if effects.wakes:
+            self._note_wakes()
+
+    def _hand_over_facts(self) -> None:
+        """Facts become columns while they are fresh in the processor's cache; nothing is written yet."""
+        facts = self._home.effects.facts
+        self._lake.append("facts", self._outputs["facts"], facts)
+        self._outputs["facts"] += len(facts)
+        self.counts.applied += len(facts)
+        facts.clear()
 
     def _settle_identity(self, requests: Sequence[Request], now: int) -> None:
         """Requests to the linker, its orders and what follows, until nothing is left to do."""
@@ -172,52 +192,55 @@ class Engine:
             heapq.heappush(self._wakes, wake)
         self._home.effects.wakes = []
 
-    def _fire_due(self, now: int, stepwise: bool) -> None:
+    def _fire_due(self, now: int, stepwise: bool) -> bool:
         """Wakes every row whose time has come; a wake that the row no longer wants is dropped."""
+        woken = False
         while self._wakes and self._wakes[0][0] <= now:
             due, key = heapq.heappop(self._wakes)
             row = self._rows.find(key)
             if row is not None and row.wake == due:
                 self._home.message(Wake(key), due if stepwise else now)
                 self._note_wakes()
+                woken = True
+        return woken
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def _commit(self, log_end: int, offset: int = 0, applied: Sequence[int] = ()) -> None:
-        """Commits all effects and the new position; `applied` are the facts' places in the log record at `offset`."""
-        effects, self._home.effects = self._home.effects, Effects()
+    def _commit(self) -> None:
+        """Commits the run with all its effects, then lets Parquet files be written where enough has gathered."""
+        self._hand_over_facts()
         log: dict[bytes, bytes | None] = {}
-        if log_end > self._log_end and not applied:
-            log[_at(b"e", offset)] = None
-        taken: list[tuple[str, int, Sequence[Output]]] = []
+        if self._applied:
+            log[_at(b"e", self._log_end)] = b"\n".join(self._run)
+            first = self._outputs["facts"] - len(self._applied)
+            log[_at(b"ofacts/", first)] = orjson.dumps([self._log_end, *self._applied])
+        self._log_end += len(self._run)
+        self.counts.read += len(self._run)
+        self._run, self._applied = [], []
+
+        effects, self._home.effects = self._home.effects, Effects()
         for topic, outputs in _outputs(effects).items():
             if outputs:
                 first = self._outputs[topic]
-                self._outputs[topic] = first + len(outputs)
-                taken.append((topic, first, outputs))
-                if topic == "facts":
-                    log[_at(b"ofacts/", first)] = orjson.dumps([offset, *applied])
-                else:
-                    log[_at(f"o{topic}/".encode(), first)] = b"\n".join([codec.encode(each) for each in outputs])
-        self.counts.profiles += effects.profiles
-        rows = self._rows.changes()
-        rows.update(self._linker.changes())
-        rows[STATE] = self._state(log_end)
-        self._store.commit(rows, log)
-        self._log_end = log_end
-        self.counts.applied += len(effects.facts)
+                log[_at(f"o{topic}/".encode(), first)] = b"\n".join([codec.encode(each) for each in outputs])
+                self._lake.append(topic, first, outputs)
+                self._outputs[topic] += len(outputs)
         self.counts.duplicate += effects.duplicate
         self.counts.late += effects.late
         self.counts.triggers += len(effects.triggers)
         self.counts.merges += sum(decision.kind == "merge" for decision in effects.identity)
-        for topic, first, outputs in taken:
-            self._lake.append(topic, first, outputs)
+        self.counts.profiles += effects.profiles
+
+        rows = self._rows.changes()
+        rows.update(self._linker.changes())
+        rows[STATE] = self._state()
+        self._store.commit(rows, log)
         if self._lake.buffered >= FLUSH_ROWS:
             self._flush()
 
-    def _state(self, log_end: int) -> bytes:
+    def _state(self) -> bytes:
         return orjson.dumps(
-            {"log": log_end, "outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept}
+            {"log": self._log_end, "outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept}
         )
 
     def _flush(self) -> None:
@@ -238,16 +261,11 @@ class Engine:
     # --- recovery ---------------------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Hands the lake what it lacks, then works off the log behind the committed position."""
+        """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
         for topic in OUTPUTS:
             prefix = f"o{topic}/".encode()
             for key, value in self._store.scan_log(prefix):
                 self._lake.append(topic, int.from_bytes(key[len(prefix) :], "big"), self._stored(topic, value))
-        for key, value in list(self._store.scan_log(b"e")):
-            offset = int.from_bytes(key[1:], "big")
-            if offset >= self._log_end:
-                self._apply(offset, [cast(Event | Rejected, codec.decode(line)) for line in value.split(b"\n")])
-        self.counts = Counts(profiles=self.counts.profiles)
 
     def _stored(self, topic: str, value: bytes) -> Sequence[Output]:
         if topic == "facts":
@@ -260,19 +278,17 @@ class Engine:
         """Forgets message ids whose time is over, at most once a day; returns how many."""
         if now - self._swept < DAY:
             return 0
-        old = [
-            key for key, value in self._store.scan(b"m") if now - int.from_bytes(value, "big") >= self._forget_after
-        ]
+        old = [key for key, value in self._store.scan(b"m") if now - int.from_bytes(value, "big") >= self._forget_after]
         for start in range(0, len(old), 10_000):
             self._store.commit(dict.fromkeys(old[start : start + 10_000]), {})
         self._swept = now
-        self._store.commit({STATE: self._state(self._log_end)}, {})
+        self._store.commit({STATE: self._state()}, {})
         return len(old)
 
 
 def _outputs(effects: Effects) -> dict[str, Sequence[Output]]:
+    """By topic, all but the facts, which are handed over while they gather."""
     return {
-        "facts": effects.facts,
         "triggers": effects.triggers,
         "decisions": effects.decisions,
         "identity": effects.identity,
@@ -282,4 +298,3 @@ def _outputs(effects: Effects) -> dict[str, Sequence[Output]]:
 
 def _at(prefix: bytes, offset: int) -> bytes:
     return prefix + offset.to_bytes(8, "big")
-

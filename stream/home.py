@@ -9,6 +9,7 @@ and depends on nothing but the rows, the record, `now` and the plan.
 from __future__ import annotations
 
 import hashlib
+
 import orjson
 
 from profiles.facets import ORDERS, fold_order, fold_traits, order_id
@@ -310,10 +311,16 @@ class Home:
                 wake = min(wake or run.due, run.due)
                 root.since = min(root.since or run.armed_at, run.armed_at)
                 continue
-            if self._marked(root, run.rule.name, run.run_key):
+            if run.rule.when.key is None:
+                # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
+                marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
+            else:
+                marks = {run.run_key: home_of[run.message_id]}
+            if any(self._marked(root, run.rule.name, name) for name in marks):
                 continue
             missed = run.due <= missed_before
-            self._mark(root, home_of[run.message_id], run.rule.name, run.run_key, run.due)
+            for name, member in marks.items():
+                self._mark(root, member, run.rule.name, name, run.due)
             self._act(root, run.rule, run, run.armed_at, now, "missed" if missed else "fired")
         self._set_wake(root, wake)
 
@@ -355,7 +362,15 @@ class Home:
             identity = "\0".join(("trigger", rule.name, rule.version, profile, run.run_key, str(index)))
             self.effects.triggers.append(
                 Trigger(
-                    uuid5_of(identity), rule.name, rule.version, profile, run.run_key, action.kind, action.payload, now, event_at
+                    uuid5_of(identity),
+                    rule.name,
+                    rule.version,
+                    profile,
+                    run.run_key,
+                    action.kind,
+                    action.payload,
+                    now,
+                    event_at,
                 )
             )
 
@@ -380,4 +395,3 @@ _DETAILS = {
 
 def _sum(rule: str, run_key: str) -> bytes:
     return hashlib.blake2b(f"{rule}\0{run_key}".encode(), digest_size=16).digest()
-

@@ -26,7 +26,7 @@ class Intake:
         self._settings = plan.identity
         self._now = now
 
-    def lines(self, lines: Iterable[bytes], source: str) -> Iterator[Event | Rejected]:
+    def lines(self, lines: Iterable[bytes | Oversized], source: str) -> Iterator[Event | Rejected]:
         """JSON lines: one event each, or a batch as SDKs post it. Blank lines are nothing."""
         ordinals = Ordinals()
         refusals: Counter[str] = Counter()

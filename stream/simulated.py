@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from profiles.linker import Linker
 from profiles.rows import Rows
@@ -54,6 +55,30 @@ class Transaction:
     def done(cls) -> Transaction:
         """That of a producer outside: its record is there at once."""
         return cls(state="committed")
+
+
+class Fault(NamedTuple):
+    """The owner of a lane dies or freezes at a tick, whatever it is doing.
+
+    Its transaction stays open until a successor fences it. `reached`: had it asked for the commit, the broker has the
+    request and carries it out before the fence. `thaws`: the old owner comes back later and tries to commit.
+    """
+
+    tick: int
+    lane: int
+    """A partition; -1 is the linker."""
+    reached: bool
+    thaws: bool
+
+
+def random_faults(seed: int, partitions: int, rate: float, ticks: int = 8_000) -> tuple[Fault, ...]:
+    """About `rate * ticks` faults, all over the lanes."""
+    chance = random.Random(f"faults {seed}")
+    return tuple(
+        Fault(tick, chance.randrange(-1, partitions), chance.random() < 0.5, chance.random() < 0.3)
+        for tick in range(1, ticks)
+        if chance.random() < rate
+    )
 
 
 class Log:
@@ -173,3 +198,16 @@ def gather(total: Effects, effects: Effects) -> None:
     total.late += effects.late
     total.profiles += effects.profiles
     total.hops = max(total.hops, effects.hops)
+
+
+@dataclass(slots=True)
+class Owned:
+    """A lane: what is durable of it, who owns it, and what the owner is about to commit."""
+
+    store: Memory = field(default_factory=Memory)
+    positions: dict[str, int] = field(default_factory=dict)
+    owner: HomeLane | LinkerLane | None = None
+    transaction: Transaction | None = None
+    dead: Fault | None = None
+    slow: int = 0
+    """Microseconds by which the owner's clock is behind."""

@@ -10,17 +10,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from profiles import view
 from profiles.linker import Linker
 from profiles.rows import Rows
-from schemas.instant import SECOND
+from schemas.instant import MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Request, Split
 from stream.home import Effects, Home
 from stream.plan import Plan
-from stream.simulated import LINKS, HomeLane, LinkerLane, Log, Memory, Transaction, envelope, events_log, gather
+from stream.simulated import (
+    LINKS,
+    Fault,
+    HomeLane,
+    LinkerLane,
+    Log,
+    Memory,
+    Owned,
+    Transaction,
+    envelope,
+    events_log,
+    gather,
+)
 
 LONGEST = 100_000
 """Ticks after which a run is taken to be endless: more than twenty times what one needs."""
@@ -40,43 +51,8 @@ class Pause(NamedTuple):
     duration: int
 
 
-class Fault(NamedTuple):
-    """The owner of a lane dies or freezes at a tick, whatever it is doing.
-
-    Its transaction stays open until a successor fences it. `reached`: had it asked for the commit, the broker has the
-    request and carries it out before the fence. `thaws`: the old owner comes back later and tries to commit.
-    """
-
-    tick: int
-    lane: int
-    """A partition; -1 is the linker."""
-    reached: bool
-    thaws: bool
-
-
 Item = Input | tuple[Event | Rejected, ...] | Pause
 """A tuple of events is one record; all have the same home."""
-
-
-def random_faults(seed: int, partitions: int, rate: float, ticks: int = 8_000) -> tuple[Fault, ...]:
-    """About `rate * ticks` faults, all over the lanes."""
-    chance = random.Random(f"faults {seed}")  # noqa: S311 - a schedule, no secret
-    return tuple(
-        Fault(tick, chance.randrange(-1, partitions), chance.random() < 0.5, chance.random() < 0.3)
-        for tick in range(1, ticks)
-        if chance.random() < rate
-    )
-
-
-@dataclass(slots=True)
-class Owned:
-    """A lane: what is durable of it, who owns it, and what the owner is about to commit."""
-
-    store: Memory = field(default_factory=Memory)
-    positions: dict[str, int] = field(default_factory=dict)
-    owner: HomeLane | LinkerLane | None = None
-    transaction: Transaction | None = None
-    dead: Fault | None = None
 
 
 class Simulator:
@@ -104,7 +80,7 @@ class Simulator:
             for log in self._inputs(lane):
                 self.logs[log] = Log()
                 self.lanes[lane].positions[log] = 0
-        self.chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+        self.chance = random.Random(0 if seed is None else seed)
         self.bundle = "step" if seed is None else self.chance.choice(("message", "step", "transaction"))
         self._longest = 1 if seed is None else 5
         self._haste = self.chance.choice((0.05, 0.15, 0.5, 0.9))
@@ -207,7 +183,7 @@ class Simulator:
                 self.logs[log].append(transaction, envelope([each for to, each in transaction.sent if to == log]))
         transaction.sent = []
 
-    def abort(self, lane: int, transaction: Transaction) -> None:
+    def abort(self, transaction: Transaction) -> None:
         """A successor's fence ends what its predecessor had open."""
         transaction.state = "aborted"
 
@@ -261,12 +237,16 @@ class Simulator:
         owned = self.lanes[lane]
         if owned.transaction is not None or owned.dead is not None or self._readable(lane):
             return True
-        due = self._owner(lane).due()
+        due = self._due(lane)
         return due is not None and due <= self.now
 
+    def _due(self, lane: int) -> int | None:
+        """When the owner's clock will show that its next timer is due."""
+        due = self._owner(lane).due()
+        return None if due is None else due + self.lanes[lane].slow
+
     def _next_wake(self) -> int | None:
-        wakes = [due for lane in self.lanes if (due := self._owner(lane).due()) is not None]
-        return min(wakes, default=None)
+        return min((due for lane in self.lanes if (due := self._due(lane)) is not None), default=None)
 
     def _owner(self, lane: int) -> HomeLane | LinkerLane:
         owned = self.lanes[lane]
@@ -302,16 +282,17 @@ class Simulator:
             else:
                 if not transaction.prepared:
                     self._prepare(lane, transaction)
-                self.abort(lane, transaction)
+                self.abort(transaction)
                 if fault.thaws:
                     self._zombies.append((lane, transaction))
         owned.owner = None
+        owned.slow = self.chance.choice((0, 0, SECOND, MINUTE))
 
     def _work(self, lane: int, transaction: Transaction) -> bool:
         """One more record, or one wake, in this transaction; False when there is neither."""
         owner = self._owner(lane)
         logs = self._readable(lane)
-        late = (owner.due() or self.now + 1) <= self.now
+        late = (self._due(lane) or self.now + 1) <= self.now
         if isinstance(owner, HomeLane) and late and (not logs or self.chance.random() < 0.1):
             transaction.sent.append((f"internal/{lane}", owner.wake()))
         elif logs:
@@ -319,7 +300,7 @@ class Simulator:
             found = self.logs[log].read(transaction.positions.get(log, self.lanes[lane].positions[log]))
             assert found is not None
             transaction.positions[log], record = found
-            effects, sent = owner.step(record, self.now)
+            effects, sent = owner.step(record, self.now - self.lanes[lane].slow)
             transaction.sent += sent
             gather(transaction.outputs, effects)
         else:

@@ -8,6 +8,7 @@ Every commit is one write batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from schemas.errors import DataFolderError, FolderBusy, FolderTooNew, FolderUnwr
 
 LAYOUT = 1
 LAYOUT_FILE = "layout"
+LAKE = "lake"
+PUBLISHED = "rapport.duckdb"
 STATE = b"\0engine"
 """The row of the engine's positions and totals."""
 MEMTABLE = 64 << 20
@@ -52,8 +55,8 @@ class LocalStore:
                 found = mark.read_text().strip()
                 if not found.isdigit() or int(found) > LAYOUT:
                     raise FolderTooNew(
-                        f"{self.folder} has data layout {found[:20]!r}, this Rapport reads up to {LAYOUT}: upgrade Rapport "
-                        "or choose another folder with --data."
+                        f"{self.folder} has data layout {found[:20]!r}, this Rapport reads up to {LAYOUT}: "
+                        "upgrade Rapport or choose another folder with --data."
                     )
             elif not read_only:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +65,8 @@ class LocalStore:
             raise _told(error, self.folder) from error
         if read_only and not (self.folder / "store").exists():
             raise DataFolderError(
-                f"{self.folder} holds no customer data yet: run `rapport replay` or `rapport demo`, or name its folder with --data."
+                f"{self.folder} holds no customer data yet: run `rapport replay` or `rapport demo`, "
+                "or name its folder with --data."
             )
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -79,14 +83,8 @@ class LocalStore:
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
-    def append(self, key: bytes, value: bytes) -> None:
-        """One record of the input log, on disk when this returns."""
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        batch.put(key, value, self._log_handle)
-        self._write(batch, self._synced)
-
     def commit(self, rows: Mapping[bytes, bytes | None], log: Mapping[bytes, bytes | None]) -> None:
-        """All of these changes or none; None deletes."""
+        """All of these changes or none, on disk when this returns; None deletes."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -98,14 +96,8 @@ class LocalStore:
                 batch.delete(key, self._log_handle)
             else:
                 batch.put(key, value, self._log_handle)
-        self._write(batch, None)
-
-    def _write(self, batch: Any, options: Any) -> None:
         try:
-            if options is None:
-                self._db.write(batch)
-            else:
-                self._db.write(batch, options)
+            self._db.write(batch, self._synced)
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
             raise _told(error, self.folder) from error
 
@@ -123,8 +115,9 @@ class LocalStore:
         """Lets go of the folder without flushing. RocksDB holds its lock as long as a handle lives."""
         self._log_handle = None
         del self.get
-        self._log.close()
-        self._db.close()
+        for handle in (self._log, self._db):
+            with suppress(Exception):  # after a failed write RocksDB fails to close, too, and has told why already
+                handle.close()
 
 
 def _scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -158,13 +151,18 @@ def _options(log: bool = False) -> Any:
 
 def _told(error: Exception, folder: Path) -> DataFolderError:
     """RocksDB's and the system's words as one clear sentence."""
-    text = str(error)
-    if "lock" in text.lower() and ("LOCK" in text or "hold" in text):
-        return FolderBusy(f"{folder} is in use by another Rapport process: wait for it or stop it, or choose another folder with --data.")
-    if "No space left" in text or "File too large" in text or "Disk quota" in text:
+    text = " ".join(str(error).split())[:200]
+    if "LOCK" in text or "lock hold" in text:
+        return FolderBusy(
+            f"{folder} is in use by another Rapport process: wait for it or stop it, "
+            "or choose another folder with --data."
+        )
+    if any(words in text for words in ("No space left", "File too large", "Disk quota")):
         return FolderUnwritable(
             f"The disk under {folder} is full: free some space and run the same command again; what was taken is safe."
         )
-    if "Read-only" in text or "Permission denied" in text or "Not a directory" in text or "File exists" in text:
-        return FolderUnwritable(f"{folder} cannot be written ({text.splitlines()[0][:160]}): check its permissions or choose another with --data.")
-    return DataFolderError(f"The data in {folder} cannot be used ({text.splitlines()[0][:200]}): run `rapport doctor`.")
+    if any(words in text for words in ("Read-only", "Permission denied", "Not a directory", "File exists")):
+        return FolderUnwritable(
+            f"{folder} cannot be written ({text}): check its permissions or choose another folder with --data."
+        )
+    return DataFolderError(f"The data in {folder} cannot be used ({text}): run `rapport doctor`.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from rapport import cli
+from rapport import cli, console
 
 
 class Ended(NamedTuple):
@@ -36,6 +36,8 @@ Rapport = Callable[..., Ended]
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAPPORT_DATA", "RAPPORT_PLAN", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    for terminal in (console.out, console.err):
+        monkeypatch.setattr(terminal, "width", console.PIPED_WIDTH)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from schemas import codec
 from schemas.instant import DAY, HOUR, MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Split
 from stream.plan import Plan
-from stream.simulator import Fault, Item, random_faults
+from stream.simulated import Fault, random_faults
+from stream.simulator import Item
 
 START = 20_000 * DAY
 SHORT, LONG = 10 * MINUTE, 12 * HOUR
@@ -30,11 +31,35 @@ then: [{{alert: slack, to: desk, message: hello}}]
 RULES = {
     "short.yaml": _RULE.format(name="short", when="{event: A, not_followed_by: {event: B}, within: 10m, key: n}"),
     "long.yaml": _RULE.format(name="long", when="{event: C, not_followed_by: {event: D}, within: 12h, key: n}"),
+    "restart.yaml": _RULE.format(
+        name="restart", when="{event: F, not_followed_by: {event: B}, within: 10m, restart_on: F}"
+    ),
+    "same.yaml": _RULE.format(
+        name="same", when="{event: F, not_followed_by: {event: X, same: s}, within: 10m, restart_on: A}"
+    ),
     "instant.yaml": _RULE.format(name="instant", when="{event: E, key: n}"),
 }
 STARTS = {"short": ("A", "B", SHORT), "long": ("C", "D", LONG)}
 """Rule -> the event that arms it, the event that closes it, and its window."""
-NAMES = ("A", "B", "C", "C", "C", "D", "D", "E", "X", "identify", "Order Completed", "Order Refunded", "Order Cancelled")
+SPANNING = ("restart", "same")
+"""Rules whose runs may hold events of several identifiers."""
+NAMES = (
+    "A",
+    "B",
+    "C",
+    "C",
+    "C",
+    "D",
+    "D",
+    "E",
+    "F",
+    "F",
+    "X",
+    "identify",
+    "Order Completed",
+    "Order Refunded",
+    "Order Cancelled",
+)
 LOOSE = IdentitySettings(types=(TypeSettings("email", cap=50),))
 TIGHT = IdentitySettings(types=(TypeSettings("email", cap=3), TypeSettings("anonymous_id", cap=4)))
 RULE_SET = load_rules(RULES)
@@ -57,7 +82,7 @@ class World:
 
     def strength(self, key: str) -> tuple[tuple[int, str], str]:
         """Sorts identifiers, the strongest first."""
-        return self.plan.identity.rank(key.split(":")[0]), key
+        return self.plan.identity.rank(key.split(":", maxsplit=1)[0]), key
 
 
 def event(keys: tuple[str, ...], number: int, name: str, occurred_at: int, now: int, **properties: object) -> Event:
@@ -95,7 +120,11 @@ class _Maker:
         self.number = 0
         self.sent: list[Event] = []
         self.refused: list[Rejected] = []
-        kinds = ("email", "anonymous_id") if loose else ("user_id", "email", "email", "anonymous_id", "anonymous_id", "anonymous_id", "device_id", "phone")
+        kinds = (
+            ("email", "anonymous_id")
+            if loose
+            else ("user_id", "email", "email", "anonymous_id", "anonymous_id", "anonymous_id", "device_id", "phone")
+        )
         count = chance.randint(4, 12)
         self.keys = [f"{chance.choice(kinds)}:{letter}" for letter in "abcdefghijkl"[:count]]
         for _ in range(chance.randint(1, 4)):
@@ -143,7 +172,13 @@ class _Maker:
         if alias:
             properties["previous"] = chance.choice(self.keys).split(":")[1]
         if name.startswith("Order"):
-            properties = {"order_id": f"o{chance.randrange(6)}", "currency": "EUR", "total": f"{chance.randrange(9000) / 100:.2f}"}
+            properties = {
+                "order_id": f"o{chance.randrange(6)}",
+                "currency": "EUR",
+                "total": f"{chance.randrange(9000) / 100:.2f}",
+            }
+        if name in "FX":
+            properties["s"] = chance.randrange(3)
         made = event(ranked, self.number, name, occurred_at, max(self.now, occurred_at), **properties)
         self.sent.append(made)
         return made

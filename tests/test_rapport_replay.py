@@ -245,3 +245,24 @@ def test_a_reader_that_leaves_early_is_no_error(rapport, ndjson, tmp_path):
         process.stdout.close()
         assert process.wait(30) == 1
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("clock", ["wall", "events"])
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(rapport, ndjson, tmp_path, clock):
+    """A limit on the size of a file fails writes halfway, as a full disk does."""
+    file = ndjson("a.ndjson", *(cart(number, "2026-03-02T10:00:00Z") for number in range(3_000)))
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000));"
+        "from rapport.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["replay", str(file), "--data", str(tmp_path / "d"), "--clock", clock]
+    command = [sys.executable, "-c", limited, *arguments]
+    ended = subprocess.run(command, capture_output=True, check=False, cwd=Path(__file__).parents[1])
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"rapport: ")
+    assert ended.stderr.count(b"\n") == 1
+    assert b"free some space" in ended.stderr
+    again = rapport(*arguments, "--json").json
+    assert again["applied"] + again["duplicate"] == 3_000
+    assert _applied(rapport, tmp_path / "d") == 3_000

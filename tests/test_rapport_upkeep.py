@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rapport.sorting import SCRATCH
-from stream.engine import LAKE, PUBLISHED
+from stream.store import LAKE, PUBLISHED
 
 
 @pytest.fixture
@@ -89,12 +89,12 @@ def test_refused_input_is_listed_shown_and_taken_once_its_cause_is_mended(rappor
     assert b'"card": "c1"' in rapport("rejected", "show", id_[:8], "--data", data).out
 
     unmended = rapport("rejected", "replay", "--data", data, "--json").json
-    assert (unmended["applied"], unmended["refused_again"]) == (0, 2)
+    assert (unmended["applied"], unmended["rejected"]) == (0, 2)
     plan = tmp_path / "plan"
     plan.mkdir()
     (plan / "identity.yaml").write_text("types:\n  card: {from_properties: [card]}\n")
     mended = rapport("rejected", "replay", id_, "--data", data, "--plan", plan, "--json").json
-    assert (mended["applied"], mended["refused_again"]) == (1, 0)
+    assert (mended["applied"], mended["rejected"]) == (1, 0)
     assert rapport("rejected", "replay", id_, "--data", data, "--plan", plan, "--json").json["duplicate"] == 1
     assert len(rapport("rejected", "list", "--data", data, "--json").json) == 2
     assert rapport("profile", "card:c1", "--data", data, "--json").json["event_count"] == 1

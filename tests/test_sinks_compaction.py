@@ -6,8 +6,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from sinks_samples import event
-from test_sinks_lake import Stop, expected_ids, numbered, stopping_at, stored_ids
 
 from schemas.errors import DataFolderError
 from schemas.instant import DAY
@@ -16,6 +14,8 @@ from sinks import compaction, manifest, parquet
 from sinks.compaction import compact
 from sinks.lake import Lake
 from sinks.publisher import publish
+from sinks_samples import event
+from test_sinks_lake import Stop, expected_ids, numbered, stopping_at, stored_ids
 
 
 def flushed(root: Path, *batches: list[Event]) -> Lake:

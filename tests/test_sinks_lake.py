@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sinks_samples import event, full_disk, merge, rejected, rule_decision, trigger
 
 from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
@@ -20,6 +19,7 @@ from schemas.messages import Dropped, Event
 from sinks import durable, manifest, parquet
 from sinks.lake import Lake
 from sinks.rows import LAYOUTS, batch
+from sinks_samples import event, full_disk, merge, rejected, rule_decision, trigger
 
 
 def numbered(first: int, count: int) -> list[Event]:
@@ -215,14 +215,14 @@ class Stop(Exception):
     """The power goes off."""
 
 
-def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException | None = None) -> None:
     """Lets the n-th durable step of the process, counted from 0, never happen."""
     done = iter(range(1_000_000))
 
     def stopped(real):
         def instead(*args, **kwargs):
             if next(done) == step:
-                raise Stop
+                raise error or Stop
             return real(*args, **kwargs)
 
         return instead
@@ -257,6 +257,24 @@ def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
     assert step > 8
 
 
+def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
+    finished, step = False, 0
+    while not finished:
+        lake = Lake(tmp_path / str(step))
+        lake.append("facts", 0, numbered(0, 4))
+        with pytest.MonkeyPatch.context() as patch:
+            stopping_at(patch, step, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            try:
+                lake.flush()
+                finished = True
+            except FolderUnwritable:
+                assert lake.next_offset("facts") == 0
+        lake.append("facts", 4, numbered(4, 2))
+        assert lake.flush()["facts"] == 6
+        assert stored_ids(lake.root) == expected_ids(6)
+        step += 1
+
+
 # --- bad days -------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +302,9 @@ def test_refusals_of_the_file_system_are_told_plainly(tmp_path, code, kind, says
         raise OSError(code, os.strerror(code))
 
 
+FILE = {"path": "facts/x.parquet", "date": None, "first": 0, "last": 3, "rows": 4, "bytes": 1}
+
+
 def manifest_fields(root: Path) -> dict:
     return orjson.loads(manifest.path_of(root, "facts", 0).read_bytes())
 
@@ -299,7 +320,9 @@ def manifest_fields(root: Path) -> dict:
         ({"files": []}, DataFolderError, "hold 0 rows for 4 messages"),
         ({"topic": "triggers"}, DataFolderError, "damaged"),
         ({"files": 3}, DataFolderError, "damaged"),
-        ({"files": [{"path": "../../etc/passwd"}]}, DataFolderError, "damaged"),
+        ({"files": [{**FILE, "path": "../../etc/passwd"}]}, DataFolderError, "outside the lake"),
+        ({"files": [{**FILE, "path": "/etc/passwd"}]}, DataFolderError, "outside the lake"),
+        ({"files": [{**FILE, "date": "2026-13-01"}]}, DataFolderError, "damaged"),
     ],
 )
 def test_a_manifest_that_cannot_be_true_is_refused(tmp_path, change, kind, says):

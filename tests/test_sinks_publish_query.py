@@ -9,13 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from sinks_samples import event, full_disk, merge
 
 from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable, QueryError
 from sinks import publisher
 from sinks.lake import Lake
 from sinks.publisher import is_current, publish
 from sinks.query import describe, open_published, run
+from sinks_samples import event, full_disk, merge
 
 
 @pytest.fixture

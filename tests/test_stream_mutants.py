@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from profiles.linker import Linker
 from profiles.rows import Row, Rows
 from schemas.messages import Add, Forward, Piece, Request, Split
@@ -48,7 +49,7 @@ class PositionsApart(Simulator):
 class AtLeastOnce(Simulator):
     """Outputs and messages leave before the commit: what an aborted transaction sent is read all the same."""
 
-    def abort(self, lane: int, transaction: Transaction) -> None:
+    def abort(self, transaction: Transaction) -> None:
         transaction.state = "committed"
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from schemas.messages import Event, Split
-from stream.simulator import Fault, Pause, Simulator, random_faults
+from stream.simulated import Fault, random_faults
+from stream.simulator import Pause, Simulator
 from stream_oracle import connected, judge
 from stream_world import START, event, make
 
@@ -54,7 +56,9 @@ def test_a_seed_repeats_itself() -> None:
     for _ in range(2):
         simulator = Simulator(world.plan, world.partitions, 7, world.faults)
         assert judge(world, simulator) == []
-        runs.append((simulator.ticks, simulator.outputs.identity, [dict(lane.store) for lane in simulator.lanes.values()]))
+        runs.append(
+            (simulator.ticks, simulator.outputs.identity, [dict(lane.store) for lane in simulator.lanes.values()])
+        )
     assert runs[0] == runs[1]
 
 
@@ -130,11 +134,46 @@ def test_a_closed_window_stays_closed_when_its_closing_event_is_forgotten() -> N
             event(("email:a",), 3, "D", START + 2, START + 2),
         ]
     )
-    simulator.play(
-        event(("email:a",), 10 + n, "B", START + 9 * day + n, START + 9 * day + n) for n in range(90)
-    )
+    simulator.play(event(("email:a",), 10 + n, "B", START + 9 * day + n, START + 9 * day + n) for n in range(90))
     simulator.play([event(("anonymous_id:a",), 200, "A", START + 10 * day, START + 10 * day)])
     simulator.advance(START + 11 * day, stepwise=True)
     assert [(each.rule, each.run_key) for each in simulator.outputs.decisions] == [("short", "200")]
 
 
+def test_a_window_that_fired_does_not_fire_again_under_an_older_name() -> None:
+    """A late event that would have opened the window earlier is no second run of it."""
+    minute = 60_000_000
+    simulator = Simulator(make(0).plan)
+    simulator.play(
+        [
+            event(("email:a",), 1, "F", START, START, s=1),
+            event(("email:a",), 2, "F", START + 5 * minute, START + 5 * minute, s=2),
+            event(("email:a",), 3, "E", START + 60 * minute, START + 60 * minute),
+            event(("email:a",), 4, "F", START - minute, START + 61 * minute, s=3),
+            event(("email:a",), 5, "E", START + 90 * minute, START + 90 * minute),
+        ]
+    )
+    assert [each.message_id for each in simulator.outputs.decisions if each.rule == "restart"] == ["m2"]
+
+
+def test_a_profile_too_big_for_one_message_is_judged_when_all_of_it_has_come() -> None:
+    hour = 3_600_000_000
+    heavy = [
+        event(
+            ("email:a",), n, "Order Completed", START + n, START + n, order_id=f"{n:0>60}", total="1.00", currency="EUR"
+        )
+        for n in range(100, 3_100)
+    ]
+    simulator = Simulator(make(0).plan, partitions=5)
+    simulator.play(
+        [
+            event(("email:a", "anonymous_id:a"), 1, "X", START, START),
+            event(("email:a",), 2, "C", START + 1, START + 1),
+            event(("anonymous_id:a",), 3, "D", START + 2, START + 2),
+            *heavy,
+            event(("user_id:1", "email:a"), 4, "X", START + 20 * hour, START + 20 * hour),
+        ]
+    )
+    (shown,) = simulator.profiles().values()
+    assert (shown["event_count"], shown["orders"]["revenue"]) == (3_004, {"EUR": "3000"})
+    assert simulator.outputs.decisions == []

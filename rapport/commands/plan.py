@@ -24,7 +24,7 @@ def _rules() -> None:
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The plan folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", envvar="RAPPORT_PLAN", help="The plan folder.")],
     json: Json = False,
 ) -> None:
     """Load a plan folder and report every problem of every file as file:line:column."""

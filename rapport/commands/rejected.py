@@ -58,18 +58,16 @@ def show(
 
 @app.command()
 def replay(ids: Ids = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
-    """Take the originals in again, for example after the plan was mended. What is refused again stays as it was."""
+    """Take the originals in again, for example after the plan was mended. What is refused again stays."""
     from rapport import console, refused
 
     with console.progress("replay") as progress:
-        report, refused_again, cut = refused.replay(data, plan, ids or [], progress)
+        report, cut = refused.replay(data, plan, ids or [], progress)
     if json:
-        console.emit({**report.json(), "refused_again": refused_again, "cut": cut})
+        console.emit({**report.json(), "cut": cut})
     else:
-        console.show(
-            f"{report.counts.applied:,} applied, {report.counts.duplicate:,} duplicate, "
-            f"{refused_again:,} refused again."
-        )
+        counts = report.counts
+        console.show(f"{counts.applied:,} applied, {counts.duplicate:,} duplicate, {counts.rejected:,} refused again.")
         if cut:
             console.say(
                 f"{cut:,} were longer than is kept of an original and cannot be replayed; "

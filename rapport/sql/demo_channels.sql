@@ -1,9 +1,15 @@
 -- Purpose: what came in, by channel.
+WITH counted AS (
+    SELECT coalesce(channel, 'none') AS channel, coalesce(name, type) AS name, count(*) AS times, list(DISTINCT profile_id) AS who
+    FROM mart.fct_event
+    GROUP BY ALL
+)
+
 SELECT
-    coalesce(channel, 'none') AS channel,
-    count(*) AS events,
-    count(DISTINCT profile_id) AS customers,
-    mode(coalesce(name, type)) AS mostly
-FROM mart.fct_event
-GROUP BY ALL
+    channel,
+    CAST(sum(times) AS BIGINT) AS events,
+    len(list_distinct(flatten(list(who)))) AS customers,
+    max((times, name))[2] AS mostly
+FROM counted
+GROUP BY channel
 ORDER BY events DESC, channel;

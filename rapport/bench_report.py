@@ -1,0 +1,69 @@
+"""What the benchmark found, as the page docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Runs = Mapping[str, tuple[int, int, int]]
+"""Name of a run -> events, customers, profiles that were there before."""
+
+_HEAD = """\
+# Benchmarks
+
+One process on one core, JSON lines in to rows durable, triggers written and Parquet published, with {rules} rules
+loaded. Repeat it with `make bench`.
+
+Machine: {machine}.
+
+*Floor*: what the same core does per event with nothing but decoding the JSON and reading, decoding, encoding and
+writing a 0.9 KB profile in RocksDB, measured in the same process before and after (the mean is shown).
+
+| run | events | customers | events/s | floor/s | share of floor | rows written an event | memory |
+|---|---|---|---|---|---|---|---|"""
+
+_STAGES = """\
+
+Microseconds an event, by stage, in the standard run:
+
+| stage | µs | first contacts |
+|---|---|---|"""
+
+_FOOT = """\
+
+*accept* parses, validates, finds identifiers and encodes (timed apart, over the same lines); *step* is identity,
+profile and rules; *encode rows* and *write* commit the input and all it changed (one synced write); *columns* and
+*parquet* are the analytics side.
+Customers come in random order, the worst case for any cache. Before the measurement every customer has had one
+contact (*first contacts*: each a new customer with three identifiers, so two merges)."""
+
+
+def rendered(found: Mapping[str, Mapping[str, Any]], runs: Runs, machine: str) -> str:
+    """The report as Markdown."""
+    mixed, first = found["Standard"]["mixed"], found["Standard"]["first"]
+    lines = [_HEAD.format(rules=found["Standard"]["rules"], machine=machine)]
+    for name, (events, customers, _) in runs.items():
+        one, floor = found[name]["mixed"], found[name]["floor"]
+        cells = (
+            name,
+            f"{events:,}",
+            f"{customers:,}",
+            f"{one['rate']:,.0f}",
+            f"{floor:,.0f}",
+            f"{one['rate'] / floor:.2f}",
+            f"{one['row_bytes'] / one['events']:,.0f} B",
+            f"{one['memory']:,.0f} MiB",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    if "1,000,000 profiles" in found:
+        rates = {name: each["mixed"]["rate"] for name, each in found.items()}
+        growth = rates["1,000,000 profiles"] / rates["10,000 profiles"]
+        busy = rates["200 events a customer"] / rates["Standard"]
+        lines += ["", f"With 1,000,000 profiles: {growth:.0%} of the rate with 10,000."]
+        lines += [f"With 200 events a customer instead of 4: {busy:.0%} of the rate."]
+    lines += [f"In the standard run {mixed['triggers']:,} triggers were written.", _STAGES]
+    for stage, seconds in mixed["stages"].items():
+        spent, at_first = seconds / mixed["events"] * 1e6, first["stages"][stage] / first["events"] * 1e6
+        lines.append(f"| {stage} | {spent:.1f} | {at_first:.1f} |")
+    lines += [f"| **all** | {1e6 / mixed['rate']:.1f} | {1e6 / first['rate']:.1f} |", _FOOT]
+    return "\n".join(lines)

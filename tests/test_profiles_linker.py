@@ -1,0 +1,205 @@
+"""The linker's decisions one by one: who wins, what is refused and why, what a split does and what it prevents."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiles.linker import Linker
+from profiles.settings import DEFAULT, IdentitySettings, TypeSettings
+from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Root, Split
+from stream.simulated import Memory
+
+
+class Desk:
+    """A linker and its store."""
+
+    def __init__(self, settings: IdentitySettings = DEFAULT) -> None:
+        self.settings = settings
+        self.store = Memory()
+        self.linker = Linker(self.store, settings)
+
+    def link(self, a: str, b: str) -> tuple[list[IdentityDecision], list[Order]]:
+        return self.linker.decide(Link(a, b, "m1", 5))
+
+    def split(self, a: tuple[str, ...], b: tuple[str, ...]) -> tuple[list[IdentityDecision], list[Order]]:
+        return self.linker.decide(Split(a, b, 6))
+
+    def reopen(self) -> None:
+        """Commits and starts again from what was stored."""
+        self.store.write(self.linker.changes())
+        self.linker = Linker(self.store, self.settings)
+
+    def people(self, *keys: str) -> set[tuple[str, ...]]:
+        return {self.linker.cluster(key)[1] for key in keys}
+
+
+def test_the_stronger_root_wins_whoever_asks() -> None:
+    for a, b in (("user_id:1", "email:a"), ("email:a", "user_id:1")):
+        (decision,), orders = Desk().link(a, b)
+        assert (decision.kind, decision.winner, decision.loser, decision.moved) == (
+            "merge",
+            "user_id:1",
+            "email:a",
+            ("email:a",),
+        )
+        assert orders == [Admit("user_id:1", ("email:a",), 1), Absorb("email:a", "user_id:1", 1)]
+
+
+def test_of_equally_strong_roots_the_smaller_key_wins() -> None:
+    (decision,), _ = Desk().link("email:b", "email:a")
+    assert decision.winner == "email:a"
+
+
+def test_orders_come_gaining_row_first_pointers_next_losing_row_last() -> None:
+    desk = Desk()
+    desk.link("email:a", "anonymous_id:x")
+    desk.link("email:a", "anonymous_id:y")
+    _, orders = desk.link("user_id:1", "anonymous_id:x")
+    assert orders == [
+        Admit("user_id:1", ("anonymous_id:x", "anonymous_id:y", "email:a"), 3),
+        Redirect("anonymous_id:x", "user_id:1", 3),
+        Redirect("anonymous_id:y", "user_id:1", 3),
+        Absorb("email:a", "user_id:1", 3),
+    ]
+
+
+def test_a_pair_of_one_cluster_is_nothing_new() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    desk.link("user_id:1", "anonymous_id:x")
+    assert desk.link("email:a", "anonymous_id:x") == ([], [])
+
+
+def test_two_users_never_merge() -> None:
+    """A shared device stays with its first owner."""
+    desk = Desk()
+    desk.link("user_id:1", "device_id:d")
+    (decision,), orders = desk.link("user_id:2", "device_id:d")
+    assert (decision.kind, decision.reason, orders) == ("refuse", "unique_user_id", [])
+    assert desk.people("device_id:d") == {("device_id:d", "user_id:1")}
+
+
+@pytest.mark.parametrize(("type_", "cap"), [("email", 5), ("phone", 5), ("anonymous_id", 50), ("crm_id", 5)])
+def test_caps(type_: str, cap: int) -> None:
+    desk = Desk()
+    for number in range(cap):
+        assert desk.link("user_id:1", f"{type_}:{number:02d}")[0][0].kind == "merge"
+    (decision,), orders = desk.link("user_id:1", f"{type_}:99")
+    assert (decision.kind, decision.reason, orders) == ("refuse", f"cap_{type_}", [])
+    assert len(desk.linker.cluster("user_id:1")[1]) == cap + 1
+
+
+def test_a_cap_counts_both_sides() -> None:
+    desk = Desk(IdentitySettings(types=(TypeSettings("email", cap=3),)))
+    desk.link("email:a", "email:b")
+    desk.link("email:c", "email:d")
+    assert desk.link("email:a", "email:c")[0][0].reason == "cap_email"
+    assert desk.link("email:a", "email:e")[0][0].kind == "merge"
+
+
+def test_a_type_that_one_side_lacks_never_refuses() -> None:
+    desk = Desk(IdentitySettings(types=(TypeSettings("email", cap=1),)))
+    desk.link("user_id:1", "email:a")
+    assert desk.link("user_id:1", "phone:+49")[0][0].kind == "merge"
+
+
+def test_a_refusal_is_recorded_once_a_pair_and_reason_even_after_a_restart() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    assert len(desk.link("user_id:2", "email:a")[0]) == 1
+    assert desk.link("user_id:2", "email:a") == ([], [])
+    desk.reopen()
+    assert desk.link("user_id:2", "email:a") == ([], [])
+    assert len(desk.link("user_id:3", "email:a")[0]) == 1
+    desk.split(("user_id:2",), ("email:a",))
+    assert desk.link("user_id:2", "email:a")[0][0].reason == "negative_link"
+
+
+def test_a_split_takes_away_the_side_without_the_root() -> None:
+    for a, b in ((("user_id:1",), ("email:a",)), (("email:a",), ("user_id:1",))):
+        desk = Desk()
+        desk.link("user_id:1", "email:a")
+        desk.link("email:a", "phone:+49")
+        (decision,), orders = desk.split(a, b)
+        assert (decision.kind, decision.winner, decision.loser, decision.root) == (
+            "split",
+            "user_id:1",
+            "email:a",
+            "email:a",
+        )
+        assert orders == [Root("email:a", ("email:a",), 3), Release("user_id:1", ("email:a",), "email:a", 3)]
+        assert desk.people("user_id:1", "email:a") == {("phone:+49", "user_id:1"), ("email:a",)}
+
+
+def test_the_strongest_of_those_who_leave_is_their_root() -> None:
+    desk = Desk()
+    for key in ("email:a", "anonymous_id:x", "phone:+49"):
+        desk.link("user_id:1", key)
+    (decision,), orders = desk.split(("user_id:1",), ("anonymous_id:x", "phone:+49"))
+    assert decision.root == "phone:+49"
+    assert orders == [
+        Root("phone:+49", ("anonymous_id:x", "phone:+49"), 4),
+        Redirect("anonymous_id:x", "phone:+49", 4),
+        Release("user_id:1", ("anonymous_id:x", "phone:+49"), "phone:+49", 4),
+    ]
+
+
+def test_what_a_split_parted_never_rejoins_not_even_by_way_of_others() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    desk.split(("user_id:1",), ("email:a",))
+    assert desk.link("user_id:1", "email:a")[0][0].reason == "negative_link"
+    desk.link("email:a", "anonymous_id:x")
+    assert desk.link("user_id:1", "anonymous_id:x")[0][0].reason == "negative_link"
+    desk.reopen()
+    assert desk.link("anonymous_id:x", "user_id:1") == ([], [])
+    assert desk.people("user_id:1", "email:a") == {("user_id:1",), ("anonymous_id:x", "email:a")}
+
+
+def test_a_split_before_any_link_keeps_apart_all_the_same() -> None:
+    desk = Desk()
+    assert desk.split(("email:a",), ("email:b", "email:c")) == ([], [])
+    assert desk.link("email:a", "email:c")[0][0].reason == "negative_link"
+    assert desk.link("email:b", "email:c")[0][0].kind == "merge"
+
+
+def test_those_who_stay_are_apart_from_those_who_leave() -> None:
+    """Also the ones that neither side named."""
+    desk = Desk()
+    for key in ("email:a", "email:b"):
+        desk.link("user_id:1", key)
+    desk.split(("user_id:1",), ("email:a",))
+    assert desk.link("email:a", "email:b")[0][0].reason == "negative_link"
+
+
+def test_a_split_cuts_every_cluster_that_holds_both_sides() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    desk.link("user_id:2", "email:b")
+    decisions, _ = desk.split(("email:a", "email:b"), ("user_id:1", "user_id:2"))
+    assert [(each.winner, each.root) for each in decisions] == [("user_id:1", "email:a"), ("user_id:2", "email:b")]
+
+
+def test_a_key_on_both_sides_stays_with_the_first() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    assert desk.split(("user_id:1",), ("user_id:1",)) == ([], [])
+    (decision,), _ = desk.split(("user_id:1",), ("user_id:1", "email:a"))
+    assert decision.moved == ("email:a",)
+    assert desk.people("user_id:1", "email:a") == {("user_id:1",), ("email:a",)}
+
+
+def test_decisions_are_numbered_on_across_restarts() -> None:
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    desk.reopen()
+    assert desk.link("user_id:1", "email:b")[0][0].decision == 2
+    assert desk.linker.cluster("email:a") == ("user_id:1", ("email:a", "email:b", "user_id:1"))
+
+
+def test_a_key_may_hold_anything_but_a_zero_byte() -> None:
+    desk = Desk()
+    odd = 'crm_id:a:b\n"ü\U0001f600'
+    desk.link("user_id:1", odd)
+    desk.reopen()
+    assert desk.people(odd) == {tuple(sorted((odd, "user_id:1")))}

@@ -1,0 +1,252 @@
+"""Rows in a lane's store: what is written is read again, what moves arrives whole, what is too big is cut as stated."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiles.component import Component
+from profiles.facets import ROW_CAP
+from profiles.rows import PIECE_BYTES, TAIL, Row, Rows, bundled, encode_component, place
+from schemas.errors import RowError
+from schemas.messages import Event, Piece
+from stream.simulated import Memory
+from stream_world import event
+
+KEY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12)
+AT = st.integers(0, 2**53)
+
+
+def commit(rows: Rows, store: Memory) -> Rows:
+    """What a commit stores, opened anew."""
+    store.write(rows.changes())
+    return Rows(store)
+
+
+def filled(rows: Rows, root: Row, member: str, events: list[Event]) -> None:
+    component = rows.own(root, member)
+    for each in events:
+        component.fold(each, [["v1", 0, "k", ""]] if each.name == "C" else None)
+        if len(component.tail) > TAIL:
+            rows.settle(root, member, component, 0)
+        rows.put(place(b"f", root.key, member) + b"\0" + bytes((0, 10, each.occurred_at % 256)), b'["r","k",1]')
+        order = f"o{each.occurred_at % 5}\n\0".encode()
+        rows.put(place(b"o", root.key, member) + b"\0" + order, b'[0,"",null,null,"0",false]')
+    rows.put(place(b"t", root.key, member), b'{"city":["K\xc3\xb6ln",1,"m","s"]}')
+
+
+def some(count: int, name: str = "C", start: int = 0) -> list[Event]:
+    return [event(("email:a",), start + n, name, start + n, start + n) for n in range(count)]
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+
+
+@given(KEY, st.none() | KEY, st.frozensets(KEY, max_size=4), st.dictionaries(KEY, AT, max_size=4), AT)
+def test_a_row_comes_back(key: str, to: str | None, members: frozenset[str], asked: dict[str, int], wake: int) -> None:
+    store = Memory()
+    rows = Rows(store)
+    row = rows.born(key)
+    row.to, row.members, row.asked, row.wake = to, set(members), asked, wake
+    found = commit(rows, store).find(key)
+    assert found is not None
+    assert (found.to, found.members, list(found.asked.items()), found.wake) == (to, members, list(asked.items()), wake)
+    assert found.encode() == row.encode()
+
+
+def test_what_a_later_version_appended_is_kept() -> None:
+    row, component = Row("email:a"), Component()
+    head = [*orjson.loads(row.encode()), "later", {"x": 1}]
+    assert orjson.loads(Row.decode("email:a", orjson.dumps(head)).encode()) == head
+    state = [*component.state(), "later"]
+    assert Component.of(state, []).state() == state
+
+
+@pytest.mark.parametrize("stored", [b"[2]", b'[2,null,[],"whatever"]'])
+def test_a_newer_layout_is_refused_with_what_to_do(stored: bytes) -> None:
+    store = Memory({b"iemail:a": stored, place(b"c", "email:b", "email:a"): stored})
+    with pytest.raises(RowError, match="Upgrade Rapport"):
+        Rows(store).find("email:a")
+    with pytest.raises(RowError, match="Upgrade Rapport"):
+        Rows(store).component(Row("email:b"), "email:a")
+
+
+def test_nothing_is_written_that_did_not_change() -> None:
+    store = Memory()
+    rows = Rows(store)
+    rows.own(rows.born("email:a"), "email:a").fold(some(1)[0], None)
+    store.write(rows.changes())
+    row = rows.find("email:a")
+    assert row is not None
+    assert list(rows.members(row))
+    assert rows.get(b"mx") is None
+    assert rows.changes() == {}
+
+
+@given(st.lists(st.integers(0, 5), max_size=8))
+def test_there_is_one_wake_row_a_waiting_row(wakes: list[int]) -> None:
+    store = Memory()
+    rows = Rows(store)
+    row = rows.born("email:a")
+    for wake in wakes:
+        row.wake = wake
+        rows.touch(row)
+        rows = commit(rows, store)
+        found = rows.find("email:a")
+        assert found is not None
+        row = found
+        expected = [b"w" + wake.to_bytes(8, "big") + b"email:a"] if wake else []
+        assert [key for key, _ in store.scan(b"w")] == expected
+
+
+def test_a_row_survives_the_change_of_cache_generations() -> None:
+    """A row that is changed, put away and read again within one commit is one row."""
+    store = Memory()
+    rows = Rows(store, cache=2)
+    for number in range(9):
+        row = rows.born(f"email:{number}")
+        row.members.add("phone:1")
+        if number % 2:
+            store.write(rows.changes())
+    for number in range(9):
+        found = rows.find(f"email:{number}")
+        assert found is not None
+        assert found.members == {"phone:1"}
+        assert rows.find(f"email:{number}") is found
+
+
+# --- moving -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 60), st.booleans(), st.booleans())
+def test_taken_out_and_put_in_is_where_it_was(count: int, own: bool, between: bool) -> None:
+    store = Memory()
+    rows = Rows(store)
+    root = rows.born("user_id:1")
+    root.members.add("email:a")
+    member = root.key if own else "email:a"
+    filled(rows, root, member, some(count))
+    if between:
+        rows = commit(rows, store)
+        root = rows.find("user_id:1") or root
+    before = Memory(store)
+    before.write(rows.changes())
+    rows = Rows(Memory(before))
+    root = rows.find("user_id:1") or root
+    pieces = rows.take_out(root, (member,))
+    assert list(rows.members(root)) == []
+    for piece in pieces:
+        rows.put_in(root, piece, 0)
+    after = Memory(before)
+    after.write(rows.changes())
+    assert after == before
+
+
+def test_a_root_that_gave_everything_away_keeps_nothing() -> None:
+    store = Memory()
+    rows = Rows(store)
+    root = rows.born("user_id:1")
+    root.members.add("email:a")
+    for member in ("user_id:1", "email:a"):
+        filled(rows, root, member, some(40))
+    rows = commit(rows, store)
+    root = rows.find("user_id:1") or root
+    rows.take_out(root, ("user_id:1", "email:a"))
+    store.write(rows.changes())
+    assert [key[:1] for key in store] == [b"i"]
+
+
+def test_two_halves_of_a_component_meet() -> None:
+    """Signals of both settled histories count, or a timer would be overlooked."""
+    store = Memory()
+    rows = Rows(store)
+    here, there = rows.born("user_id:1"), rows.born("user_id:2")
+    filled(rows, here, "email:a", some(TAIL, "X"))
+    filled(rows, there, "email:a", [*some(TAIL + 1, "C", 100), *some(3, "X", 200)])
+    for piece in rows.take_out(there, ("email:a",)):
+        rows.put_in(here, piece, 0)
+    component = rows.component(here, "email:a")
+    assert component is not None
+    assert component.count == 2 * TAIL + 4
+    assert component.signals == TAIL + 1 == len(rows.signalled(here, "email:a", component))
+    assert len(rows.history(here, "email:a", component)) == 2 * TAIL + 4
+
+
+def test_a_part_that_comes_before_its_component_is_not_left_behind() -> None:
+    store = Memory()
+    rows = Rows(store)
+    root = rows.born("user_id:1")
+    rows.put_in(root, Piece("email:a", (("oo1", '[0,"",null,null,"0",false]'),)), 0)
+    assert [piece.member for piece in rows.take_out(root, ("email:a",))] == ["email:a"]
+    assert [key[:1] for key, value in rows.changes().items() if value is not None] == [b"i"]
+
+
+def test_fired_marks_travel_before_what_would_fire_again() -> None:
+    rows = Rows(Memory())
+    root = rows.born("user_id:1")
+    filled(rows, root, root.key, some(30))
+    (piece,) = rows.take_out(root, (root.key,))
+    kinds = [name[0] for name, _ in piece.rows]
+    assert kinds == sorted(kinds, key="fchto".index)
+
+
+def test_pieces_and_messages_stay_small() -> None:
+    rows = Rows(Memory())
+    root = rows.born("user_id:1")
+    rows.own(root, root.key).fold(some(1)[0], None)
+    for number in range(6_000):
+        order = orjson.dumps([1, "m" * 60, "9.99", "EUR", "0", False])
+        rows.put(place(b"o", root.key, root.key) + b"\0" + b"%060d" % number, order)
+    pieces = rows.take_out(root, (root.key,))
+    assert sum(len(piece.rows) for piece in pieces) == 6_001
+    assert all(sum(len(name) + len(value) for name, value in piece.rows) <= PIECE_BYTES for piece in pieces)
+    assert len(pieces) == 4
+
+
+@given(st.lists(st.integers(1, PIECE_BYTES - 1), max_size=12))
+def test_messages_hold_as_much_as_fits(sizes: list[int]) -> None:
+    pieces = [Piece(f"m{number}", (("c", "x" * size),)) for number, size in enumerate(sizes)]
+    parts = bundled(pieces)
+    assert [piece for part in parts for piece in part] == pieces
+    weights = [sum(1 + len(rows[0][1]) for _, rows in part) for part in parts]
+    assert all(weight <= PIECE_BYTES for weight in weights)
+    assert all(a + 1 + len(part[0].rows[0][1]) > PIECE_BYTES for a, part in zip(weights, parts[1:], strict=False))
+
+
+# --- caps -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_no_row_grows_beyond_its_cap(own: bool) -> None:
+    """The longest names and values that events may bring, in the widest characters there are."""
+    store = Memory()
+    rows = Rows(store)
+    root = rows.born("user_id:1")
+    root.asked = {f"crm_id:{n}" + "\U0001f600" * 1000: n for n in range(32)}
+    member = root.key if own else "email:a"
+    component = rows.own(root, member)
+    for number in range(300):
+        wide = f"{number:03d}" + "\U0001f600" * 1000
+        sighted = tuple(f"crm_id:{wide}{n}" for n in range(3))
+        body = {
+            "context": {"device": {"id": wide, "name": wide}, "campaign": {"source": wide, "name": wide}},
+            "groupId": wide,
+        }
+        component.fold(
+            Event(
+                (root.key, *sighted), wide[:100], "group", wide, None, number, number, number, "", None, (), body, b""
+            ),
+            None,
+        )
+        if len(component.tail) > TAIL:
+            rows.settle(root, member, component, 0)
+    store.write(rows.changes())
+    sizes = {key[:1]: len(value) for key, value in store.items()}
+    assert max(sizes.values()) <= 64 * 1024, sizes
+    found = Rows(store).component(root, member) if not own else Rows(store).find("user_id:1").component  # type: ignore[union-attr]
+    assert found is not None
+    assert found.count == 300
+    assert ROW_CAP < 64 * 1024
+    assert encode_component(found)

@@ -1,0 +1,170 @@
+"""The embedded engine: it fails at every call that writes, is opened again, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rapport import plan_folder
+from rapport.shop import Month
+from rapport_shell import SHOP, assert_same, tables
+from schemas.errors import FolderBusy, FolderTooNew
+from schemas.instant import DAY, parse
+from schemas.messages import Event, Rejected
+from stream import engine as engine_module
+from stream.engine import Engine
+from stream.intake import Intake, at
+from stream.plan import Plan
+from stream.store import LocalStore
+from stream_journeys import stored_profiles
+
+PLAN = plan_folder.load(SHOP)
+RUN = 60
+WRITES = ((LocalStore, "commit"), (Path, "replace"))
+"""All that makes a change to a data folder count: what went before a rename or a commit never happened."""
+
+
+class Crash(BaseException):
+    """What comes after it never happens."""
+
+
+class Crashing:
+    """Lets the nth write, and so all that come after it, not happen."""
+
+    def __init__(self, nth: int) -> None:
+        self.left = nth
+
+    def wrapped(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise Crash
+            return write(*arguments)
+
+        return call
+
+
+@pytest.fixture(scope="module")
+def shop() -> list[Event | Rejected]:
+    """Two days of the shop as the events clock plays them; the last timers are due at the end."""
+    events = list(Intake(PLAN, lambda: parse("2030-01-01")).lines(islice(Month(1).lines(), 300), "shop"))
+    return [at(each, each.occurred_at) if isinstance(each, Event) else each for each in events]
+
+
+@pytest.fixture(autouse=True)
+def _often_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet files are written every few runs, and no write waits for the disk: here only processes die."""
+    monkeypatch.setattr(engine_module, "FLUSH_ROWS", 200)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def replay(folder: Path, inputs: list[Event | Rejected]) -> None:
+    with Engine.open(folder, PLAN) as engine:
+        for start in range(0, len(inputs), RUN):
+            engine.take(inputs[start : start + RUN])
+        engine.advance(max(each.now for each in inputs if isinstance(each, Event)) + DAY, stepwise=True)
+        engine.publish()
+
+
+def crash(folder: Path, inputs: list[Event | Rejected], nth: int) -> bool:
+    """Replays up to the nth write. False when there are not that many."""
+    crashing = Crashing(nth)
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for owner, name in WRITES:
+            patch.setattr(owner, name, crashing.wrapped(getattr(owner, name)))
+        try:
+            replay(folder, inputs)
+        except Crash:
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shop: list[Event | Rejected], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    replay(folder, shop)
+    return folder
+
+
+def assert_like(folder: Path, undisturbed: Path) -> None:
+    assert_same(tables(folder), tables(undisturbed))
+    assert stored_profiles(folder) == stored_profiles(undisturbed)
+
+
+def test_the_sample_has_something_to_lose(undisturbed):
+    found = tables(undisturbed)
+    assert len(found["fct_event"]) > 250
+    assert len(found["fct_trigger"]) > 10
+    assert sum(row[1] == "merge" for row in found["fct_identity_decision"]) > 5
+
+
+def test_a_crash_at_any_write_leaves_no_trace(shop, undisturbed, tmp_path):
+    nth = 1
+    while crash(folder := tmp_path / str(nth), shop, nth):
+        replay(folder, shop)
+        assert_like(folder, undisturbed)
+        nth += 1
+    assert nth > 25
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_crash_upon_crash_leaves_no_trace(shop, undisturbed, tmp_path, seed):
+    dice = random.Random(seed)
+    while crash(tmp_path, shop, dice.randint(1, 18)):
+        pass
+    replay(tmp_path, shop)
+    assert_like(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_the_size_of_a_run_changes_nothing(shop, undisturbed, tmp_path, monkeypatch, size):
+    monkeypatch.setattr("test_stream_engine.RUN", size)
+    replay(tmp_path, shop)
+    assert_like(tmp_path, undisturbed)
+    replay(tmp_path, shop)
+    assert_like(tmp_path, undisturbed)
+
+
+def test_every_input_has_one_outcome(shop, tmp_path):
+    with Engine.open(tmp_path, PLAN) as engine:
+        engine.take(shop)
+        engine.take(shop[:50])
+        counts = engine.counts
+    assert counts.read == len(shop) + 50
+    assert counts.read == counts.applied + counts.duplicate + counts.rejected
+    assert counts.duplicate >= 40
+
+
+def test_message_ids_are_forgotten_after_their_time(shop, tmp_path):
+    events = [each for each in shop if isinstance(each, Event)][:50]
+    with Engine.open(tmp_path, Plan()) as engine:
+        engine.take(events)
+        taken = engine.counts.applied
+        received = events[0].received_at
+        assert engine.sweep(received + 7 * DAY - 1) == 0
+        assert engine.sweep(received + 8 * DAY) == taken
+        assert engine.sweep(received + 8 * DAY) == 0
+
+
+def test_a_folder_belongs_to_one_engine(tmp_path):
+    with Engine.open(tmp_path, Plan()), pytest.raises(FolderBusy, match="in use by another Rapport process"):
+        Engine.open(tmp_path, Plan())
+    with Engine.open(tmp_path, Plan()):
+        pass
+
+
+def test_a_folder_of_a_newer_version_is_left_alone(tmp_path):
+    with Engine.open(tmp_path, Plan()):
+        pass
+    (tmp_path / "layout").write_text("2\n")
+    with pytest.raises(FolderTooNew, match="upgrade Rapport"):
+        Engine.open(tmp_path, Plan())
+    assert (tmp_path / "layout").read_text() == "2\n"

@@ -1,0 +1,127 @@
+"""kill -9 at random moments of a replay, then the same command again: as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from rapport.shop import START, Month
+from rapport_shell import ALWAYS_WALL, SHOP, WALL_TIMES, assert_same, ran, start, tables
+from schemas.instant import DAY, HOUR, MINUTE, parse, render
+from stream_journeys import stored_profiles
+
+KILLS = 20
+SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two months of the shop, one upon the other: 30,000 events."""
+    path = tmp_path_factory.mktemp("input") / "history.ndjson"
+    path.write_bytes(b"\n".join(chain(Month(1).lines(), Month(2).lines())))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same squeezed into the last days, so that rules act on the wall clock, too.
+
+    The first half lies so far back that its timers of a day or less are over, the second so close that none of its
+    timers is due while the test lasts; nothing lies near the border of what is late.
+    """
+    now = time.time_ns() // 1_000
+
+    def moved(at: int) -> int:
+        past = at - START
+        return now - 60 * HOUR + past // 36 if past < 15 * DAY else now - 45 * MINUTE + (past - 15 * DAY) // 1_080
+
+    path = tmp_path_factory.mktemp("input") / "recent.ndjson"
+    with path.open("wb") as out:
+        for line in chain(Month(1).lines(), Month(2).lines()):
+            out.write(_at(line, moved) + b"\n")
+    return path
+
+
+def _at(line: bytes, moved: Any) -> bytes:
+    try:
+        call = orjson.loads(line)
+        call["timestamp"] = render(moved(parse(call["timestamp"])))
+    except (ValueError, KeyError):
+        return line
+    return orjson.dumps(call)
+
+
+def _killed(command: tuple[object, ...], seed: int) -> int:
+    """Starts the command again and again and kills it; returns how often it lived to its end."""
+    dice = random.Random(seed)
+    began = time.monotonic()
+    finished = 0
+    longest = 3.0
+    for _ in range(KILLS):
+        process = start(*command, **SILENT)
+        time.sleep(dice.uniform(0.4, longest))
+        process.send_signal(signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+        assert b"Traceback" not in said, said.decode()
+        assert process.returncode in (-signal.SIGKILL, 0), said.decode()
+        finished += process.returncode == 0
+        if process.returncode == 0:
+            longest = min(longest, 1.5)
+    print(f"seed {seed}: {KILLS} kills in {time.monotonic() - began:.1f} s, {finished} too late")
+    return finished
+
+
+@pytest.mark.parametrize("clock", ["wall", "events"])
+def test_twenty_kills_leave_no_trace(clock, request, tmp_path):
+    """Set RAPPORT_SEED to repeat the moments of another run."""
+    seed = int(os.environ.get("RAPPORT_SEED", time.time_ns() % 10_000))
+    print(f"RAPPORT_SEED={seed}")
+    source = request.getfixturevalue("history" if clock == "events" else "recent")
+    options = ("--plan", SHOP, "--clock", clock, "--json")
+    undisturbed = ran("replay", source, "--data", tmp_path / "undisturbed", *options)
+    assert undisturbed.code == 0, undisturbed.err
+    assert undisturbed.json["triggers"] > 1_000
+
+    _killed(("replay", source, "--data", tmp_path / "killed", *options), seed)
+    last = ran("replay", source, "--data", tmp_path / "killed", *options)
+    assert last.code == 0, last.err
+    assert last.json["profiles"] == undisturbed.json["profiles"]
+    assert last.json["read"] == last.json["applied"] + last.json["duplicate"] + last.json["rejected"]
+
+    without = WALL_TIMES if clock == "wall" else ALWAYS_WALL
+    assert_same(tables(tmp_path / "killed", without), tables(tmp_path / "undisturbed", without))
+    assert stored_profiles(tmp_path / "killed") == stored_profiles(tmp_path / "undisturbed")
+    assert ran("doctor", "--data", tmp_path / "killed", "--json").json["ok"]
+
+
+@pytest.mark.parametrize("clock", ["wall", "events"])
+@pytest.mark.parametrize(("asked", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_asked_to_stop_publishes_what_it_took(history, tmp_path, asked, code, clock):
+    command = ("replay", history, "--data", tmp_path, "--plan", SHOP, "--clock", clock, "--json")
+    process = start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.3)
+    process.send_signal(asked)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"Traceback" not in said
+    assert b"run the same command again" in said
+    taken = orjson.loads(out)
+    assert taken["read"] == taken["applied"] + taken["duplicate"] + taken["rejected"]
+    published = tables(tmp_path)
+    assert len(published["fct_event"]) == taken["applied"]
+    assert len(published["dim_customer"]) == taken["profiles"]
+    assert len(published["fct_trigger"]) == taken["triggers"]
+
+    again = ran(*command)
+    assert again.code == 0
+    assert len(tables(tmp_path)["fct_event"]) == taken["applied"] + again.json["applied"]
+    assert again.json["applied"] + again.json["duplicate"] + again.json["rejected"] == again.json["read"]
