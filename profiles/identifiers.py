@@ -29,7 +29,7 @@ from schemas.messages import Dropped, Rejected
 from schemas.refusal import Oversized, reject, shown
 
 RECOGNIZED: Final = 32_768
-"""Values whose keys are remembered: most events come from identifiers that were here a moment ago."""
+"""Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -48,22 +48,40 @@ class Identified(NamedTuple):
 
 def extract(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> Identified:
     """The identifiers that an accepted event of this type names."""
+    if not _is_plain(body, type_, settings):
+        return _extracted(body, type_, settings)
+    pair = (body.get("userId"), body.get("anonymousId"))
+    identified: Identified | None = settings.recognized.get(pair)
+    if identified is None:
+        identified = _extracted(body, type_, settings)
+        if len(settings.recognized) >= RECOGNIZED:
+            settings.recognized.clear()
+        if not identified.dropped:
+            settings.recognized[pair] = identified
+    return identified
+
+
+def _is_plain(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> bool:
+    """Whether userId and anonymousId are all that such an event can name."""
+    if type_ == "identify" or type_ == "alias":
+        return False
+    context = body.get("context")
+    if context and ("traits" in context or "device" in context or "externalIds" in context):
+        return False
+    properties = body.get("properties")
+    return not (properties and settings.properties) or settings.properties.keys().isdisjoint(properties)
+
+
+def _extracted(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> Identified:
     keys: dict[str, tuple[int, str]] = {}
     dropped: list[Dropped] = []
-    recognized = settings.recognized
     for kind, value in _named(body, type_, settings):
         if value is None:
             continue
-        key = recognized.get((kind, value)) if type(value) is str else None
-        if key is None:
-            key = _key(kind, value, settings)
-            if type(value) is str and len(value) <= ID_CHARACTERS:
-                if len(recognized) >= RECOGNIZED:
-                    recognized.clear()
-                recognized[kind, value] = key
-        if type(key) is str:
+        key = _key(kind, value, settings)
+        if isinstance(key, str):
             keys[key] = settings.rank(kind)
-        elif isinstance(key, Dropped) and key not in dropped:
+        elif key not in dropped:
             dropped.append(key)
     previous = None
     if type_ == "alias" and (value := body.get("previousId")) is not None:

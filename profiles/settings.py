@@ -29,7 +29,6 @@ from typing import Any, Literal
 
 from schemas import instant
 from schemas.errors import Problem
-from schemas.messages import Dropped
 from schemas.planreader import PlanReader, raise_if_any
 from schemas.strictyaml import Node, Scalar, load, shown
 
@@ -93,8 +92,8 @@ class IdentitySettings:
         return {name: each.name for each in self.types for name in each.from_properties}
 
     @cached_property
-    def recognized(self) -> dict[tuple[str, str], str | Dropped]:
-        """A memory for `identifiers.extract`: (type, value as sent) -> its key under these settings, or why none."""
+    def recognized(self) -> dict[tuple[str | None, str | None], Any]:
+        """A memory for `identifiers.extract`: (userId, anonymousId) -> what they are under these settings."""
         return {}
 
     def rank(self, type_: str) -> tuple[int, str]:

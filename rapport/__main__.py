@@ -1,9 +1,21 @@
-"""`python -m rapport`."""
+"""Where the command starts: from here on Ctrl-C ends it without a traceback, also while the rest is being loaded."""
 
 from __future__ import annotations
 
 import sys
 
-from rapport.cli import main
+INTERRUPTED = 130
 
-sys.exit(main())
+
+def main() -> int:
+    """`rapport`, and `python -m rapport`."""
+    try:
+        from rapport import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,12 +9,15 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from io import BytesIO, TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from rapport.commands import customers, identity, plan, rejected, replay, start, upkeep
 from rapport.stopping import WAITING
+
+STDOUT = 1
 
 app = typer.Typer(
     name="rapport",
@@ -60,6 +63,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 done, 1 refused or failed, 2 wrong usage, 128 + signal."""
+    _prepare_streams()
     code = _run(arguments)
     if any(thread.name == WAITING for thread in threading.enumerate()):
         sys.stdout.flush()
@@ -79,4 +83,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     except RapportError as error:
         complain(str(error))
         return error.exit_code
+    except OSError as error:
+        complain(f"{error.filename or 'standard output'} cannot be written: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # the interpreter would try to write the rest when it ends
+        return 1
     return 0
+
+
+def _prepare_streams() -> None:
+    """A process may be started without standard streams, and a terminal may lack a letter of a customer's name."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, TextIOWrapper(BytesIO(), encoding="utf-8"))
+        elif name != "stdin" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

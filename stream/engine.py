@@ -89,8 +89,8 @@ class Engine:
         try:
             engine = cls(folder, store, plan)
             engine._recover()
-        except BaseException:
-            store.release()
+        except BaseException as error:
+            store.release(error)
             raise
         return engine
 
@@ -103,7 +103,7 @@ class Engine:
         if kind is None:
             self._store.close()
         else:
-            self._store.release()
+            self._store.release(error)
 
     # --- input ------------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._store.release()
+        self._store.release(error)
 
     def profile(self, key: str) -> dict[str, Any] | None:
         """The whole customer that an identifier belongs to (`profiles.view.profile`), or None."""

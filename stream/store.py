@@ -15,6 +15,7 @@ from typing import Any
 import rocksdict
 
 from schemas.errors import DataFolderError, FolderBusy, FolderTooNew, FolderUnwritable
+from sinks import durable
 
 LAYOUT = 1
 LAYOUT_FILE = "layout"
@@ -52,15 +53,9 @@ class LocalStore:
         mark = self.folder / LAYOUT_FILE
         try:
             if mark.exists():
-                found = mark.read_text().strip()
-                if not found.isdigit() or int(found) > LAYOUT:
-                    raise FolderTooNew(
-                        f"{self.folder} has data layout {found[:20]!r}, this Rapport reads up to {LAYOUT}: "
-                        "upgrade Rapport or choose another folder with --data."
-                    )
+                _check(mark.read_bytes()[:10].strip(), self.folder)
             elif not read_only:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                mark.write_text(f"{LAYOUT}\n")
+                durable.replace_file(mark, b"%d\n" % LAYOUT)
         except OSError as error:
             raise _told(error, self.folder) from error
         if read_only and not (self.folder / "store").exists():
@@ -120,6 +115,18 @@ class LocalStore:
                 handle.close()
 
 
+def _check(layout: bytes, folder: Path) -> None:
+    if not layout.isdigit():
+        raise DataFolderError(
+            f"{folder / LAYOUT_FILE} is damaged: restore the folder from a backup, or choose another with --data."
+        )
+    if int(layout) > LAYOUT:
+        raise FolderTooNew(
+            f"{folder} has data layout {int(layout)}, this Rapport reads up to {LAYOUT}: "
+            "upgrade Rapport or choose another folder with --data."
+        )
+
+
 def _scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     rows = db.iter()
     rows.seek(prefix)
@@ -136,7 +143,9 @@ def _options(log: bool = False) -> Any:
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_write_buffer_size(LOG_MEMTABLE if log else MEMTABLE)
-    options.set_max_write_buffer_number(3)
+    options.set_max_write_buffer_number(2)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.02)
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
