@@ -155,7 +155,7 @@ class Rows:
     Decoded rows stay cached across commits (about `cache` of them); nobody else may write the store meanwhile.
     """
 
-    def __init__(self, store: Store, cache: int = 32_768) -> None:
+    def __init__(self, store: Store, cache: int = 16_384) -> None:
         self._store = store
         self._generation = cache
         self._young: dict[str, Row] = {}
@@ -170,9 +170,9 @@ class Rows:
         row = self._young.get(key)
         if row is not None:
             return row
-        row = self._dirty.get(key) or self._old.get(key)
+        row = self._old.get(key)
         if row is None:
-            stored = self._store.get(b"i" + key.encode())
+            stored = self.get(b"i" + key.encode())
             if stored is None:
                 return None
             row = Row.decode(key, stored)
@@ -334,8 +334,8 @@ class Rows:
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def changes(self) -> dict[bytes, bytes | None]:
-        """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
+    def encode(self) -> None:
+        """Encodes what has changed so far: best done soon, while it is fresh in the processor's cache."""
         changed = self._raw
         for place_, component in self._components.items():
             encoded = encode_component(component)
@@ -356,9 +356,13 @@ class Rows:
                 if row.wake:
                     changed[b"w" + row.wake.to_bytes(8, "big") + name] = b""
                 row.stored_wake = row.wake
-        self._raw = {}
         self._components = {}
         self._dirty = {}
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
+        self.encode()
+        changed, self._raw = self._raw, {}
         if len(self._young) > self._generation:
             self._old = self._young
             self._young = {}

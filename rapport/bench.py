@@ -241,7 +241,7 @@ _STAGES = ("encode rows", "write", "columns", "parquet")
 
 def _places(engine: Engine) -> list[tuple[Any, str]]:
     return [
-        (engine._rows, "changes"),
+        (engine._rows, "encode"),
         (engine._store, "commit"),
         (engine._lake, "append"),
         (engine._lake, "flush"),

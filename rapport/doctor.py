@@ -11,13 +11,15 @@ from pathlib import Path
 
 from rapport import plan_folder
 from rapport.sorting import SCRATCH
-from schemas.errors import PlanError, RapportError
+from schemas.errors import DataFolderError, PlanError, RapportError, RowError
 from schemas.topics import OUTPUTS
 from sinks import manifest
 from sinks.publisher import is_current
 from stream.reader import Reader
 from stream.store import LAKE, PUBLISHED
 
+ANOTHER = "restore the folder from a backup, or replay into a new one"
+"""What is left to do where what is damaged cannot be mended here."""
 FREE_FAIL = 200 * 1024 * 1024
 FREE_WARN = 2 * 1024 * 1024 * 1024
 
@@ -53,7 +55,8 @@ def examine(data: Path, plan: Path | None) -> list[Finding]:
         try:
             findings += check()
         except RapportError as error:
-            findings.append(Finding(name, Verdict.fail, str(error)))
+            damaged = type(error) in (DataFolderError, RowError)
+            findings.append(Finding(name, Verdict.fail, str(error), ANOTHER if damaged else ""))
         except OSError as error:
             findings.append(
                 Finding(name, Verdict.fail, f"{error.filename}: {error.strerror}", "check its permissions and the disk")

@@ -41,7 +41,7 @@ class Lake:
     @property
     def buffered(self) -> int:
         """Rows taken since the last flush."""
-        return sum(each.num_rows for buffer in self._buffers.values() for each in buffer)
+        return sum(self._expected[topic] - each.next_offset for topic, each in self.manifests.items())
 
     def append(self, topic: str, first_offset: int, outputs: Sequence[Output]) -> None:
         """Takes `outputs`, whose offsets count up from `first_offset`. Nothing is durable before `flush`.

@@ -42,7 +42,7 @@ class Part:
 def by_date(topic: str, table: pa.Table) -> list[tuple[str, pa.Table]]:
     """The rows of each UTC date, dates ascending, rows within a date in order of time."""
     time = LAYOUTS[topic].time
-    ordered = table.take(pc.sort_indices(table[time]))
+    ordered = table.combine_chunks().take(pc.sort_indices(table[time]))
     days = pc.divide(ordered[time].cast(pa.int64()), DAY)
     parts, start = [], 0
     for day, count in zip(*_runs(days), strict=True):

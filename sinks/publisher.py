@@ -94,7 +94,9 @@ def _build(
     }
     try:
         with duckdb.connect(str(staged), config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'; BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart")
+            connection.execute(
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = false; BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart"
+            )
             _publish_positions(connection, _positions(lake_root, manifests))
             for topic in OUTPUTS:
                 paths = [str(lake_root / file.path) for each in manifests[topic] for file in each.files]

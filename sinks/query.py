@@ -53,7 +53,7 @@ def open_published(target: Path, lake_root: Path) -> duckdb.DuckDBPyConnection:
     config: Config = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
     try:
         connection = duckdb.connect(str(target), read_only=True, config=config)
-        connection.execute("SET TimeZone = 'UTC'; SET search_path = 'mart,raw'")
+        connection.execute("SET TimeZone = 'UTC'; SET search_path = 'mart,raw'; SET enable_progress_bar = false")
         lake = f"{lake_root.absolute()}/".replace("'", "''")
         connection.execute(f"SET allowed_directories = ['{lake}']; SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

@@ -46,16 +46,17 @@ def batch(topic: str, outputs: Sequence[Output]) -> pa.RecordBatch:
     if not outputs:
         return pa.RecordBatch.from_pylist([], schema=layout.schema)
     columns = layout.columns(outputs)
-    arrays = [_array(values, field.type) for values, field in zip(columns, layout.schema, strict=True)]
+    arrays = [build(values) for values, build in zip(columns, _BUILDERS[topic], strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=layout.schema)
 
 
-def _array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+def _builder(type_: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
+    """How a column of this type is made; chosen once, for comparing Arrow types costs as much as a small column."""
     if type_ == INSTANT:
-        return pa.array(values, pa.int64()).view(INSTANT)
+        return lambda values: pa.array(values, _WHOLE).view(INSTANT)
     if type_ == JSON:
-        return pa.ExtensionArray.from_storage(JSON, pa.array(values, TEXT))
-    return pa.array(values, type_)
+        return lambda values: pa.ExtensionArray.from_storage(JSON, pa.array(values, TEXT))
+    return lambda values: pa.array(values, type_)
 
 
 def _facts(events: Sequence[Event]) -> Columns:
@@ -218,3 +219,6 @@ LAYOUTS: Mapping[str, Layout] = {
         columns=_transposed,
     ),
 }
+
+_WHOLE = pa.int64()
+_BUILDERS = {topic: [_builder(field.type) for field in layout.schema] for topic, layout in LAYOUTS.items()}

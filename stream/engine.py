@@ -15,6 +15,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -34,8 +35,10 @@ from stream.home import Effects, Home
 from stream.plan import Plan
 from stream.store import LAKE, PUBLISHED, STATE, LocalStore
 
-CHUNK = 128
-"""Facts that become columns at once."""
+CHUNK = 32
+"""Inputs that are read, stepped and encoded together: few enough to stay in the processor's cache."""
+COLUMNS = 64
+"""Facts that become columns together: enough to make a column worth while."""
 FLUSH_ROWS = 50_000
 """Outputs after which Parquet files are written."""
 
@@ -112,18 +115,26 @@ class Engine:
 
         Where reading the input ends in an InputError, what came before is taken and the error goes on to the caller.
         """
-        effects = self._home.effects
-        try:
-            for each in inputs:
+        inputs = iter(inputs)
+        broken: InputError | None = None
+        more = True
+        while more:
+            chunk: list[Event | Rejected] = []
+            try:
+                chunk.extend(islice(inputs, CHUNK))
+            except InputError as error:
+                broken = error
+            more = len(chunk) == CHUNK and broken is None
+            for each in chunk:
                 self._step(each)
-                if len(effects.facts) >= CHUNK:
-                    self._hand_over_facts()
-        except InputError:
-            self._commit()
-            raise
+            if len(self._home.effects.facts) >= COLUMNS:
+                self._hand_over_facts()
+            self._rows.encode()
         taken = len(self._run)
         if taken:
             self._commit()
+        if broken is not None:
+            raise broken
         return taken
 
     def advance(self, now: int, stepwise: bool = False) -> None:

@@ -177,6 +177,8 @@ class Home:
             case Admit():
                 row = self._row(message.row)
                 row.members.update(message.members)
+                for member in message.members:
+                    row.asked.pop(member, None)
             case Absorb():
                 self._absorb(message, now)
             case Redirect():

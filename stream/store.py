@@ -106,13 +106,18 @@ class LocalStore:
         finally:
             self.release()
 
-    def release(self) -> None:
-        """Lets go of the folder without flushing. RocksDB holds its lock as long as a handle lives."""
+    def release(self, error: BaseException | None = None) -> None:
+        """Lets go of the folder without flushing. RocksDB holds its lock as long as a handle lives.
+
+        Raises DataFolderError where the error that ended the work is RocksDB's own.
+        """
         self._log_handle = None
         del self.get
         for handle in (self._log, self._db):
             with suppress(Exception):  # after a failed write RocksDB fails to close, too, and has told why already
                 handle.close()
+        if type(error) is Exception:  # rocksdict raises bare Exception with RocksDB's text
+            raise _told(error, self.folder) from error
 
 
 def _check(layout: bytes, folder: Path) -> None:
