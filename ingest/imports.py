@@ -65,6 +65,7 @@ def _open(connection: duckdb.DuckDBPyConnection, source: Path, spill: str) -> No
     pattern = "".join(f"[{character}]" if character in "*?[" else character for character in path)
     literal = pattern.replace("'", "''")
     connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # on by default where DuckDB takes Python to be interactive
     connection.execute("SET temp_directory = ?", [spill])
     connection.execute(f"CREATE VIEW source AS FROM {_reader(source)}('{literal}')")
     connection.execute("SET allowed_paths = ?", [[path, pattern]])

@@ -28,7 +28,7 @@ from schemas.keys import key_of
 from schemas.messages import Dropped, Rejected
 from schemas.refusal import Oversized, reject, shown
 
-RECOGNIZED: Final = 32_768
+RECOGNIZED: Final = 65_536
 """Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")

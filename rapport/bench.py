@@ -38,7 +38,7 @@ from stream.engine import Engine
 from stream.intake import Intake
 from stream.plan import Plan
 
-BATCH = 1_000
+BATCH = 4_000
 PRODUCTS = 500
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
 _MIX = (

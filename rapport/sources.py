@@ -18,7 +18,7 @@ from schemas.errors import UsageError
 from schemas.messages import Event, Rejected
 from stream.intake import Intake
 
-BATCH = 1_000
+BATCH = 4_000
 PATIENCE = 0.2
 """Seconds of silence after which a batch is closed."""
 

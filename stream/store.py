@@ -23,8 +23,8 @@ LAKE = "lake"
 PUBLISHED = "rapport.duckdb"
 STATE = b"\0engine"
 """The row of the engine's positions and totals."""
-MEMTABLE = 64 << 20
-LOG_MEMTABLE = 32 << 20
+MEMTABLE = 32 << 20
+LOG_MEMTABLE = 16 << 20
 BLOCK_CACHE = 64 << 20
 
 

@@ -60,8 +60,10 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
 def ran(*arguments: object, **options: Any) -> Ran:
     """Runs a command to its end."""
     command = [*RAPPORT, *map(str, arguments)]
-    done = subprocess.run(command, **{"env": ENVIRONMENT, "capture_output": True, "timeout": 300, **options})
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    pipe = subprocess.PIPE
+    options = {"env": ENVIRONMENT, "stdout": pipe, "stderr": pipe, "timeout": 300, **options}
+    done = subprocess.run(command, check=False, **options)
+    return Ran(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
 
 
 def tables(data: Path, without: dict[str, tuple[str, ...]] = ALWAYS_WALL) -> dict[str, list[tuple[Any, ...]]]:

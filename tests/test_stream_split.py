@@ -100,14 +100,19 @@ def test_the_parts_sum_to_the_whole(world):
 
 
 def test_facts_follow_their_identifiers(world):
-    facts = "SELECT message_id, identifier_type || ':' || identifier_value AS key, profile_id FROM mart.fct_event ORDER BY 1"
+    facts = (
+        "SELECT message_id, identifier_type || ':' || identifier_value AS key, profile_id FROM mart.fct_event"
+        " ORDER BY message_id"
+    )
     before = world.sql(facts)
     assert len({each["profile_id"] for each in before}) == 1
     world.split(ANN, BOB)
     ann, bob = world.profile(ANN), world.profile(BOB)
     assert ann["profile_id"] == before[0]["profile_id"] != bob["profile_id"]
     after = world.sql(facts)
-    assert [(each["message_id"], each["key"]) for each in after] == [(each["message_id"], each["key"]) for each in before]
+    assert [(each["message_id"], each["key"]) for each in after] == [
+        (each["message_id"], each["key"]) for each in before
+    ]
     assert {each["key"]: each["profile_id"] for each in after} == {
         ANN: ann["profile_id"],
         "email:ann@x.example": bob["profile_id"] if "email:ann@x.example" in _keys(bob) else ann["profile_id"],
