@@ -14,8 +14,8 @@ from pathlib import Path
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 from schemas.codec import decode
-from schemas.errors import FolderUnwritable
 from schemas.messages import Event
+from stream.store import told
 
 SCRATCH = "sorting"
 """The scratch folder; `rapport doctor` knows it as a leftover of a run that was killed."""
@@ -24,8 +24,9 @@ SCRATCH = "sorting"
 class Sorter:
     """Takes events in any order, gives them back by `(occurred_at, order of arrival)`."""
 
-    def __init__(self, store: Rdict) -> None:
+    def __init__(self, store: Rdict, data: Path) -> None:
         self._store = store
+        self._data = data
         self._unsafe = WriteOptions()
         self._unsafe.disable_wal = True  # type: ignore[method-assign, assignment] # rocksdict: a property
         self.count = 0
@@ -35,7 +36,7 @@ class Sorter:
         for event in events:
             batch.put(event.occurred_at.to_bytes(8, "big") + self.count.to_bytes(8, "big"), event.line)
             self.count += 1
-        with _told_plainly():
+        with _told_plainly(self._data):
             self._store.write(batch, self._unsafe)
 
     def __iter__(self) -> Iterator[Event]:
@@ -46,14 +47,11 @@ class Sorter:
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
+def _told_plainly(data: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
-        raise FolderUnwritable(
-            f"History could not be sorted ({str(error).splitlines()[0][:160]}): free some space on the disk and run "
-            "the same command again; what was taken is safe."
-        ) from error
+        raise told(error, data) from error
 
 
 @contextmanager
@@ -61,10 +59,10 @@ def sorter(data: Path) -> Iterator[Sorter]:
     """A sorter with its scratch store in the data folder, which the caller holds alone."""
     scratch = data / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
-    with _told_plainly():
+    with _told_plainly(data):
         store = Rdict(str(scratch), options=Options(raw_mode=True))
     try:
-        yield Sorter(store)
+        yield Sorter(store, data)
     finally:
         with suppress(Exception):  # after a failed write RocksDB fails to close, too; nothing here is worth keeping
             store.close()

@@ -43,7 +43,7 @@ class LocalStore:
             self._log = self._db.get_column_family("log")
             self._log_handle: Any = self._db.get_column_family_handle("log")
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
-            raise _told(error, folder) from error
+            raise told(error, folder) from error
         self.get: Callable[[bytes], bytes | None] = self._db.get
         """The value of a row: RocksDB's own method, for it is called several times an event."""
         self._synced = rocksdict.WriteOptions()
@@ -57,7 +57,7 @@ class LocalStore:
             elif not read_only:
                 durable.replace_file(mark, b"%d\n" % LAYOUT)
         except OSError as error:
-            raise _told(error, self.folder) from error
+            raise told(error, self.folder) from error
         if read_only and not (self.folder / "store").exists():
             raise DataFolderError(
                 f"{self.folder} holds no customer data yet: run `rapport replay` or `rapport demo`, "
@@ -94,7 +94,7 @@ class LocalStore:
         try:
             self._db.write(batch, self._synced)
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
-            raise _told(error, self.folder) from error
+            raise told(error, self.folder) from error
 
     def close(self) -> None:
         """Flushes, so that the next reader opens at once, and lets go of the folder."""
@@ -102,7 +102,7 @@ class LocalStore:
             self._db.flush()
             self._log.flush()
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
-            raise _told(error, self.folder) from error
+            raise told(error, self.folder) from error
         finally:
             self.release()
 
@@ -117,7 +117,7 @@ class LocalStore:
             with suppress(Exception):  # after a failed write RocksDB fails to close, too, and has told why already
                 handle.close()
         if type(error) is Exception:  # rocksdict raises bare Exception with RocksDB's text
-            raise _told(error, self.folder) from error
+            raise told(error, self.folder) from error
 
 
 def _check(layout: bytes, folder: Path) -> None:
@@ -163,7 +163,7 @@ def _options(log: bool = False) -> Any:
     return options
 
 
-def _told(error: Exception, folder: Path) -> DataFolderError:
+def told(error: Exception, folder: Path) -> DataFolderError:
     """RocksDB's and the system's words as one clear sentence."""
     text = " ".join(str(error).split())[:200]
     if "LOCK" in text or "lock hold" in text:
