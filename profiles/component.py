@@ -4,13 +4,13 @@ An event counts in exactly one component. Components merge by addition, minimum,
 order of arrival gives the same one, a merge of profiles moves components and a split moves them back. This module
 never asks for the time and never touches a store.
 
-Caps, each keeping the most recent by `occurred_at`: 200 event names (a name is cut to 128 characters), 64 identifiers
-sighted, 20 devices, 20 campaigns, 50 groups.
+Caps, each keeping the most recent by `occurred_at`: 200 event names (a name is cut to 128 characters), 128 identifiers
+sighted, strangers before members, 20 devices, 20 campaigns, 50 groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from schemas.messages import Event
 
 NAMES = 200
 NAME_LENGTH = 128
-SIGHTED = 64
+SIGHTED = 128
 DEVICES = 20
 CAMPAIGNS = 20
 GROUPS = 50
@@ -81,8 +81,8 @@ class Component:
         self.recalled: list[Signalled] | None = None
         """The history entries with signals, once somebody has asked for them."""
 
-    def fold(self, event: Event, signals: list[Any] | None) -> None:
-        """Counts one event in."""
+    def fold(self, event: Event, signals: list[Any] | None, members: Collection[str] = ()) -> None:
+        """Counts one event in. `members` are identifiers of the same person: they are sighted for as long as may be."""
         at = event.occurred_at
         if self.count == 0:
             self.first = self.last = at
@@ -112,7 +112,7 @@ class Component:
                 if at > used[1]:
                     used[1] = at
         if len(event.identifiers) > 1:
-            self._sight(event.identifiers, at)
+            self._sight(event.identifiers, at, members)
         context = event.body.get("context")
         if context:
             self._note_context(context, at, event.message_id)
@@ -128,14 +128,15 @@ class Component:
             entry = (at, event.message_id, event.type, name, event.channel)
         self.tail.append(orjson.dumps(entry))
 
-    def _sight(self, identifiers: tuple[str, ...], at: int) -> None:
+    def _sight(self, identifiers: tuple[str, ...], at: int, members: Collection[str]) -> None:
         sighted = self.sighted
         for key in identifiers[1:]:
             span = sighted.get(key)
             if span is None:
                 sighted[key] = [at, at]
                 if len(sighted) > SIGHTED:
-                    keep_newest(sighted, SIGHTED, 1)
+                    strangers = {known: span for known, span in sighted.items() if known not in members}
+                    del sighted[min(strangers or sighted, key=lambda known: (sighted[known][1], known))]
             elif at > span[1]:
                 span[1] = at
             elif at < span[0]:

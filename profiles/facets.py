@@ -81,34 +81,38 @@ def amount_of(properties: Mapping[str, Any], fields: tuple[str, ...]) -> str | N
     products = properties.get("products")
     if not isinstance(products, list) or not products:
         return None
-    total = money.ZERO
+    priced = []
     for product in products:
         if isinstance(product, dict):
             price = money.amount(product.get("price"))
             quantity = money.amount(product.get("quantity", 1))
             if price is not None and quantity is not None:
-                total += price * quantity
-    return money.text(total)
+                priced.append((price, quantity))
+    return money.text(money.total(priced))
 
 
 def fold_order(row: bytes | None, event: Event) -> bytes:
-    """An order: [placed at, message id, amount, currency, refunded, undone]; amount is None until it was placed."""
+    """An order: [placed at, message id, amount, currency, refunded, undone].
+
+    Until it was placed, `placed at` is 0, the amount None, and message id and currency are those of the refund with
+    the largest message id.
+    """
     properties = event.body.get("properties") or {}
+    currency = money.currency(properties.get("currency"))
     if event.name in ORDER_PLACED:
-        currency = properties.get("currency")
         amount = amount_of(properties, ("revenue", "total")) or "0"
         change = [
             event.occurred_at,
             event.message_id,
             amount,
-            currency.upper() if isinstance(currency, str) else None,
+            currency,
             "0",
             False,
         ]
     elif event.name == "Order Refunded" and (part := amount_of(properties, ("total", "revenue"))) is not None:
-        change = [0, "", None, None, part.removeprefix("-"), False]
+        change = [0, event.message_id, None, currency, part.removeprefix("-"), False]
     else:
-        change = [0, "", None, None, "0", True]
+        change = [0, event.message_id, None, currency, "0", True]
     return orjson.dumps(change) if row is None else _merge_order(orjson.loads(row), change)
 
 

@@ -10,6 +10,7 @@ identifier key, which never contains one):
     o ROOT \\0 MEMBER \\0 ID   one order
     f ROOT \\0 MEMBER \\0 SUM  one fired mark (rule and run key)
     m KEY \\0 MESSAGE         a message id this identifier has seen, and when it was first accepted
+    a KEY                    the user whom an alias said an anonymous id, not seen before, to be
     w DUE KEY                a wake: the earliest open timer of a root
 
 Every row but `m` and `w` is JSON: a list whose first element is the version of its layout, or what `facets`

@@ -51,7 +51,14 @@ BLOCKED_PATTERNS = ("^[0-]+$",)
 
 _OTHERS = 1_000
 """The rank of all types that have no place of their own."""
-_AROUND = "\"'`\u2018\u2019\u201c\u201d \t\r\n\u00a0"
+_AROUND = "".join(
+    (
+        " \t\r\n\v\f\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff",
+        *map(chr, range(0x2000, 0x200B)),
+        "\"'`\\\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\u00ab\u00bb",
+    )
+)
+"""Spaces, what takes no room, and quotes of all kinds, escaped ones included."""
 _TYPE_NAME = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 
 

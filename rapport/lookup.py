@@ -44,8 +44,8 @@ def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, A
     `{"same": bool | None, "declared_apart": bool, "clusters": [...], "links": [decisions], "against": [decisions]}`.
     """
     with Reader.open(data) as reader:
-        keys = [_known(reader, plan, key) for key in (a, b) if key is not None]
-        clusters = [found for key in keys if (found := reader.cluster(key)) is not None]
+        clusters = [_cluster(reader, data, plan, key) for key in (a, b) if key is not None]
+        keys = [cluster["identifier"] for cluster in clusters]
         apart = len(keys) == 2 and reader.apart(*keys)
     members = [cluster["members"] for cluster in clusters]
     decisions = published.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
@@ -61,6 +61,18 @@ def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, A
         "links": chain(decisions, *keys) if same else [],
         "against": [] if same else between(decisions, *members),
     }
+
+
+def _cluster(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
+    """The cluster of an identifier. One that was only ever refused stands alone."""
+    try:
+        known = _known(reader, plan, key)
+    except UnknownCustomer:
+        refused = [each for each in (key, _normalized(plan, key)) if each]
+        if not published.rows(data, "identity_of", {"keys": refused}):
+            raise
+        return {"identifier": refused[-1], "root": refused[-1], "profile_id": None, "members": [refused[-1]]}
+    return {**(reader.cluster(known) or {}), "identifier": known}
 
 
 def _known(reader: Reader, plan: Path | None, key: str) -> str:

@@ -41,6 +41,8 @@ class Report:
     seconds: float
     exit_code: int
     """128 + signal where one ended the run, else 0."""
+    broken: InputError | None = None
+    """What kept a source from being read to its end."""
 
     def json(self) -> dict[str, Any]:
         counts = self.counts
@@ -72,9 +74,9 @@ def run(
 ) -> Report:
     """Takes all sources into the data folder and publishes.
 
-    A second run over the same input changes nothing: every event is a duplicate then. Raises DataFolderError before
-    anything is read where the folder cannot be used, and InputError, after publishing what came before, where a source
-    breaks.
+    A second run over the same input changes nothing: every event is a duplicate then. A source that breaks is told in
+    the report; what came before it is published. Raises DataFolderError before anything is read where the folder cannot
+    be used.
     """
     started = time.monotonic()
     broken: InputError | None = None
@@ -91,10 +93,7 @@ def run(
         progress(1, None, "publishing")
         engine.sweep(wall_now())
         engine.publish()
-        report = Report(engine.counts, time.monotonic() - started, stop.exit_code)
-    if broken is not None:
-        raise broken
-    return report
+        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ WHEN: Keys = {
     "within": Key("How long to wait for not_followed_by, in event time: 30s, 15m, 3h, 7d; 90d at most.", _DURATION),
     "same": Key("A field that must be equal in both events, like cart_id.", _FIELD),
     "restart_on": Key("The event that starts the wait anew.", _TEXT),
-    "key": Key("One run per value of this field; without it one per event.", _FIELD),
+    "key": Key("One run per value of this field; without it one per event, or with a window one at a time.", _FIELD),
 }
 
 NOT_FOLLOWED_BY: Keys = {

@@ -84,7 +84,7 @@ class When:
     where: Condition | None
     window: Window | None
     key: Path | None
-    """One run per value of this field; without it one per event."""
+    """One run per value of this field; without it one per event, or with a window one at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class _Windows:
             return
         group = key if self._keyed else same
         found = self._open.get(group)
-        if found is not None and at > found[0]:
+        if found is not None and at >= found[0]:
             self._overdue.append(self._open.pop(group))
             found = None
         if role == ARMS and (found is None or self._rearms):
@@ -71,7 +71,7 @@ class _Windows:
         groups = (same,) if self._same_is_group else tuple(self._open)
         for group in groups:
             found = self._open.get(group)
-            if found is not None and found[4] == same and at <= found[0]:
+            if found is not None and found[4] == same and at < found[0]:
                 del self._open[group]
 
     def runs(self) -> Iterable[Run]:
@@ -87,8 +87,9 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry]) -> list[Run]:
     """The runs that the rules (by version) have open in a history given in any order, the soonest due first.
 
     A window opens when its rule is armed and none is open in its group: the value of `key`, else of `same`, else the
-    whole profile. The awaited event closes it when it comes after the arming one and no later than due. A restart
-    that comes no later than due moves due. Runs whose due has passed are given, too: the caller knows which of them
+    whole profile. The awaited event closes it when it comes after the arming one and before it is due; at that instant
+    the rule fires. A restart before due moves due. Runs whose due has passed are given, too: the caller knows which of
+    them
     have fired. Signals of other versions mean nothing.
     """
     windows: dict[str, _Windows] = {}

@@ -96,6 +96,7 @@ class Home:
         if row is None:
             row = rows.born(key)
             self.effects.profiles += 1
+            self._settle_alias(key, event)
         if len(event.identifiers) > 1:
             self._ask(row, event)
         if event.previous is not None:
@@ -131,6 +132,14 @@ class Home:
             self._rows.touch(row)
             self.effects.links.append(Link(row.key, other, event.message_id, event.now))
 
+    def _settle_alias(self, key: str, event: Event) -> None:
+        """An alias may have named this identifier before it was first seen: now the link can be asked for."""
+        mark = b"a" + key.encode()
+        user = self._rows.get(mark)
+        if user is not None:
+            self._rows.put(mark, None)
+            self.effects.links.append(Link(user.decode(), key, event.message_id, event.now))
+
     @staticmethod
     def _previous(key: str, event: Event, previous: str) -> Previous:
         return Previous(key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now)
@@ -140,7 +149,7 @@ class Home:
         rows = self._rows
         component = rows.own(root, member)
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER)
-        component.fold(event, reaction.signals if reaction else None)
+        component.fold(event, reaction.signals if reaction else None, root.members)
         if len(component.tail) > TAIL:
             rows.settle(root, member, component, self._wanted_since(root, event.now))
         if event.type == "identify":
@@ -172,6 +181,8 @@ class Home:
             case Previous():
                 known = self._rows.find(message.row) is not None
                 other = message.row if known else message.user
+                if not known:
+                    self._rows.put(b"a" + message.row.encode(), message.strongest.encode())
                 if other != message.strongest:
                     self.effects.links.append(Link(message.strongest, other, message.message_id, message.at))
             case Admit():

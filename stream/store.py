@@ -50,6 +50,10 @@ class LocalStore:
         self._synced.sync = True
 
     def _check_layout(self, read_only: bool) -> None:
+        if "?" in str(self.folder.absolute()):
+            raise FolderUnwritable(
+                f"{self.folder} has a question mark in its path, which DuckDB cannot publish to: use another."
+            )
         mark = self.folder / LAYOUT_FILE
         try:
             if mark.exists():

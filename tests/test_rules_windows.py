@@ -63,10 +63,11 @@ def runs(when: str, story: str) -> list[str]:
         (PLAIN, "a1", ["m0 4"]),
         (PLAIN, "a1 c2", []),
         (PLAIN, "c0.5 a1", ["m1 4"]),
-        (PLAIN, "a1 c4", []),
+        (PLAIN, "a1 c3.9", []),
+        (PLAIN, "a1 c4", ["m0 4"]),
         (PLAIN, "a1 c4.1", ["m0 4"]),
         (PLAIN, "a1 a2 a3", ["m0 4"]),
-        (PLAIN, "a1 a4", ["m0 4"]),
+        (PLAIN, "a1 a4", ["m0 4", "m1 7"]),
         (PLAIN, "a1 a5", ["m0 4", "m1 8"]),
         (PLAIN, "a1 a5 c6", ["m0 4"]),
         (PLAIN, "a1 c2 a3", ["m2 6"]),
@@ -81,7 +82,8 @@ def runs(when: str, story: str) -> list[str]:
         # a restart moves due and leaves the run its event
         (RESTART, "a1 r2", ["m0 5"]),
         (RESTART, "a1 r2 r4 r6", ["m0 9"]),
-        (RESTART, "a1 r4", ["m0 7"]),
+        (RESTART, "a1 r3.9", ["m0 6.9"]),
+        (RESTART, "a1 r4", ["m0 4"]),
         (RESTART, "a1 r5", ["m0 4"]),
         (RESTART, "r1 a2", ["m1 5"]),
         (RESTART, "a1 r3 c5", []),
@@ -90,7 +92,7 @@ def runs(when: str, story: str) -> list[str]:
         (REARM, "a1 a2 a3", ["m0 6"]),
         (REARM, "a1 r2", ["m0 5"]),
         (REARM, "a1 a3 c5", []),
-        (REARM, "a1 a4 a7.5", ["m0 7", "m2 10.5"]),
+        (REARM, "a1 a3.5 a7", ["m0 6.5", "m2 10"]),
         # one run per key
         (KEYED, "a1:x a2:y", ["x 4", "y 5"]),
         (KEYED, "a1:x a2:x a2:y", ["x 5", "y 5"]),
@@ -191,7 +193,7 @@ def test_what_is_due_is_what_nothing_closed(story: tuple[RuleSet, list[Entry]]) 
         assert run.due >= armed[0] + window.within
         assert window.restart_on is not None or run.due == armed[0] + window.within
         for at, message_id, signals in entries:
-            if armed[:2] < (at, message_id) and at <= run.due:
+            if armed[:2] < (at, message_id) and at < run.due:
                 assert not any(signal[1] == 1 and signal[3] == arming[3] for signal in signals)
 
 

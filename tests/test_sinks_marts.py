@@ -56,8 +56,13 @@ def owners(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def test_every_identifier_is_its_own_profile_until_linked(tmp_path):
-    connection = published(tmp_path, facts=[event(U1, ANON, message_id="m1"), event(MAIL, message_id="m2")])
-    assert owners(connection) == {key: profile_id(key) for key in (U1, ANON, MAIL)}
+    connection = published(tmp_path, facts=[event(U1, message_id="m1"), event(MAIL, message_id="m2")])
+    assert owners(connection) == {key: profile_id(key) for key in (U1, MAIL)}
+
+
+def test_an_identifier_that_was_only_refused_has_no_profile(tmp_path):
+    connection = published(tmp_path, facts=[event(U1, ANON, message_id="m1")], identity=[refusal(1, U1, ANON)])
+    assert owners(connection) == {U1: profile_id(U1)}
 
 
 def test_the_latest_decision_places_an_identifier(tmp_path):
@@ -76,12 +81,10 @@ def test_the_latest_decision_places_an_identifier(tmp_path):
         ANON: profile_id(U1),
         MAIL: profile_id(MAIL),
         "email:z": profile_id(MAIL),
-        U2: profile_id(U2),
     }
     linked = rows(connection, "SELECT identifier_value, linked_at FROM mart.bridge_identity ORDER BY ALL")
     assert linked == [
         ("1", moment("2026-03-02 10:00")),
-        ("2", moment("2026-03-02 11:00")),
         ("a", moment("2026-03-02 11:00")),
         ("a@b.c", moment("2026-03-03 11:00")),
         ("z", moment("2026-03-03 11:00")),

@@ -87,7 +87,9 @@ def _take(
         report = run(data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
     if json:
         console.emit(report.json())
-    else:
+    if report.broken:
+        raise report.broken
+    if not json:
         _show(report, data)
     _remark(report, chosen, plan)
     if report.exit_code or (strict and report.counts.rejected):

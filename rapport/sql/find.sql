@@ -8,7 +8,7 @@ WITH hits AS (
     FROM (
         SELECT profile_id, unnest(map_entries(CAST(json_transform(traits, '"MAP(VARCHAR, VARCHAR)"') AS MAP(VARCHAR, VARCHAR)))) AS trait
         FROM mart.dim_customer
-        WHERE contains(lower(CAST(traits AS VARCHAR)), lower($text))
+        WHERE contains(lower(CAST(traits AS VARCHAR)), lower(trim(CAST(to_json($text) AS VARCHAR), '"')))
     )
     WHERE contains(lower(trait.value), lower($text))
 ),

@@ -1,26 +1,18 @@
 -- Purpose: the rules that SQL shares with schemas/money.py and schemas/keys.py. Temporary: they take nobody's names.
 
--- The amount a text states, or NULL; then rounded half to even at the sixth decimal. Never by way of a float.
+-- The amount a text states, or NULL; then rounded at the sixth decimal, half away from zero. Never by way of a float.
 CREATE TEMP MACRO money_text(stated) AS
     CASE
         WHEN length(stated) <= 40
-        AND regexp_full_match(stated, '\s*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?\s*')
+        AND regexp_full_match(stated, ' *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)? *')
         AND abs(TRY_CAST(trim(stated) AS DECIMAL(38, 19))) < 1000000000000000000
         THEN TRY_CAST(trim(stated) AS DECIMAL(38, 19))
-    END;
-
-CREATE TEMP MACRO half_even(exact) AS
-    CASE
-        WHEN abs(CAST(exact AS DECIMAL(28, 6)) - exact) = 0.0000005
-        AND CAST(CAST(exact AS DECIMAL(28, 6)) * 1000000 AS HUGEINT) % 2 <> 0
-        THEN CAST(CAST(exact AS DECIMAL(28, 6)) - sign(exact) * 0.000001 AS DECIMAL(28, 6))
-        ELSE CAST(exact AS DECIMAL(28, 6))
     END;
 
 CREATE TEMP MACRO money(object, path) AS
     CASE
         WHEN json_type(object, path) IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'VARCHAR')
-        THEN half_even(money_text(json_extract_string(object, path)))
+        THEN CAST(money_text(json_extract_string(object, path)) AS DECIMAL(28, 6))
     END;
 
 -- Price times quantity of one product; 0 where it states no price or no usable quantity.

@@ -1,9 +1,10 @@
--- Purpose: mart.bridge_identity: every identifier ever seen and whose it is today, after all merges and splits.
+-- Purpose: mart.bridge_identity: every identifier that has a profile and which one today, after all merges and splits.
+-- An identifier that was only ever named beside others, and refused, has none: mart.fct_identity_decision says why.
 
 CREATE TEMP TABLE sighting AS
-SELECT key, min(first_at) AS first_at, max(last_at) AS last_at
+SELECT key, bool_or(own) AS own, min(first_at) AS first_at, max(last_at) AS last_at
 FROM (
-    SELECT unnest(identifiers) AS key, first_at, last_at
+    SELECT unnest(identifiers) AS key, generate_subscripts(identifiers, 1) = 1 AS own, first_at, last_at
     FROM (
         SELECT identifiers, min(occurred_at) AS first_at, max(occurred_at) AS last_at
         FROM raw.facts
@@ -15,15 +16,16 @@ GROUP BY key;
 CREATE TEMP TABLE decided AS
 SELECT
     key,
-    arg_max(root, decision) FILTER (kind <> 'refuse') AS root,
-    arg_max(decided_at, decision) FILTER (kind <> 'refuse') AS moved_at,
+    arg_max(root, decision) FILTER (moved) AS root,
+    arg_max(decided_at, decision) FILTER (moved) AS moved_at,
     min(decided_at) AS first_at
 FROM (
-    SELECT unnest(moved) AS key, kind, root, decision, decided_at FROM raw.identity
+    SELECT unnest(moved) AS key, true AS moved, root, decision, decided_at FROM raw.identity
     UNION ALL
-    SELECT unnest([a, b, winner, loser, root]) AS key, 'refuse' AS kind, NULL, decision, decided_at FROM raw.identity
+    SELECT unnest([winner, loser]) AS key, false AS moved, NULL, decision, decided_at
+    FROM raw.identity
+    WHERE kind <> 'refuse'
 )
-WHERE key <> ''
 GROUP BY key;
 
 CREATE TEMP TABLE member AS
@@ -34,7 +36,8 @@ SELECT
     coalesce(decided.moved_at, sighting.first_at, decided.first_at) AS linked_at,
     sighting.last_at
 FROM sighting
-FULL JOIN decided USING (key);
+FULL JOIN decided USING (key)
+WHERE sighting.own OR decided.first_at IS NOT NULL;
 
 CREATE TABLE mart.bridge_identity AS
 SELECT identifier_type, identifier_value, profile_id, linked_at

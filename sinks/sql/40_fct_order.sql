@@ -1,5 +1,6 @@
 -- Purpose: mart.fct_order: one row an order id, refunds and cancellations netted in `refunded`.
--- The rules are those of the profile: the newest placement states amount and currency, refunds add up.
+-- The rules are those of the profile: the newest placement states amount and currency, refunds add up. An order id that
+-- two customers used is one order here, of whoever placed it last; each profile goes on showing what it saw.
 
 CREATE TEMP TABLE order_event AS
 SELECT
@@ -22,7 +23,9 @@ SELECT
         END
     END AS amount,
     CASE
-        WHEN json_type(properties, '$.currency') = 'VARCHAR' THEN upper(json_extract_string(properties, '$.currency'))
+        WHEN json_type(properties, '$.currency') = 'VARCHAR'
+        AND regexp_full_match(json_extract_string(properties, '$.currency'), '[A-Za-z0-9]{1,16}')
+        THEN upper(json_extract_string(properties, '$.currency'))
     END AS currency,
     CASE WHEN json_type(properties, '$.products') = 'ARRAY' THEN json_extract(properties, '$.products') END AS products
 FROM mart.fct_event
@@ -34,7 +37,7 @@ SELECT
     order_id,
     arg_max((profile_id, channel), (placed, occurred_at, message_id)) AS owner,
     arg_max((amount, currency, products), (occurred_at, message_id)) FILTER (placed) AS stated,
-    arg_max(currency, (occurred_at, message_id)) AS refund_currency,
+    arg_max(coalesce(currency, ''), message_id) AS refund_currency,
     coalesce(min(occurred_at) FILTER (placed), min(occurred_at)) AS occurred_at,
     max(occurred_at) AS updated_at,
     bool_or(placed) AS placed,
@@ -59,7 +62,7 @@ SELECT
     END AS status,
     coalesce(stated[1], 0) AS revenue,
     CASE WHEN undone THEN greatest(coalesce(stated[1], 0), partly) ELSE partly END AS refunded,
-    CASE WHEN placed THEN stated[2] ELSE refund_currency END AS currency,
+    CASE WHEN placed THEN stated[2] ELSE nullif(refund_currency, '') END AS currency,
     CAST(coalesce(json_array_length(stated[3]), 0) AS INTEGER) AS lines,
     owner[2] AS channel,
     stated[3] AS products
