@@ -89,8 +89,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry]) -> list[Run]:
     A window opens when its rule is armed and none is open in its group: the value of `key`, else of `same`, else the
     whole profile. The awaited event closes it when it comes after the arming one and before it is due; at that instant
     the rule fires. A restart before due moves due. Runs whose due has passed are given, too: the caller knows which of
-    them
-    have fired. Signals of other versions mean nothing.
+    them have fired. Signals of other versions mean nothing.
     """
     windows: dict[str, _Windows] = {}
     for at, message_id, signals in sorted(history):

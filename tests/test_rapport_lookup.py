@@ -106,6 +106,22 @@ def test_find_looks_into_identifiers_and_trait_values(rapport, data, text, users
     assert ended.code == (0 if users else 1)
 
 
+@pytest.mark.parametrize("text", ['"The Rock"', "C:\\dir", "tab\there", "Ünï"])
+def test_find_takes_a_value_as_it_is(rapport, ndjson, tmp_path, text):
+    file = ndjson("b.ndjson", call("identify", 1, userId="dwayne", traits={"nick": f"so {text} so"}))
+    assert rapport("replay", file, "--data", tmp_path / "b").code == 0
+    (found,) = rapport("find", text, "--data", tmp_path / "b", "--json").json
+    assert found["customer"] == "user_id:dwayne"
+
+
+def test_explain_tells_why_an_identifier_is_nobody_s(rapport, ndjson, tmp_path):
+    calls = [call("page", n, userId="ann", context={"traits": {"email": f"e{n}@x.example"}}) for n in range(7)]
+    assert rapport("replay", ndjson("c.ndjson", *calls), "--data", tmp_path / "c").code == 0
+    told = rapport("identity", "explain", "user_id:ann", "email:e6@x.example", "--data", tmp_path / "c", "--json").json
+    assert told["same"] is False
+    assert [each["reason"] for each in told["against"]] == ["cap_email"]
+
+
 def test_explain_shows_the_chain_between_two_identifiers(rapport, data):
     found = rapport(
         "identity", "explain", "email:ann@example.com", "anonymous_id:tablet", "--data", data, "--json"

@@ -1,0 +1,111 @@
+"""The profile's orders and mart.fct_order are two folds of the same events: they must tell the same, whatever comes."""
+
+from __future__ import annotations
+
+import os
+import random
+from decimal import Decimal
+
+import duckdb
+import orjson
+import pytest
+
+from stream.engine import Engine
+from stream.intake import Intake
+from stream.plan import Plan
+from stream.reader import Reader
+from stream.store import PUBLISHED
+
+SEED = int(os.environ.get("RAPPORT_SEED", "20260302"))
+NOW = 1_772_500_000_000_000
+
+MONEY = (
+    12, 0, 19.99, -5, 0.333, 1e-7, 0.0000005, 1e17, 123456789012345678, "7", " 7", "7.50 ", "+3", ".5", "1e2",
+    "0.0000005", "\u000b7", "1_000", "seven", "", " " * 41 + "7", "0.3333333333333333",
+    "999999999999999999.9999999", True, None, [], {},
+)  # fmt: skip
+CURRENCIES = ("EUR", "usd", "", "ß", "USDT", "a currency of too many words", 5, None)
+NAMES = ("Order Completed", "Order Completed", "Order Updated", "Order Refunded", "Order Cancelled")
+
+
+def order_event(dice: random.Random, number: int) -> dict[str, object]:
+    properties: dict[str, object] = {"order_id": f"o{dice.randrange(120)}"}
+    for name in ("revenue", "total"):
+        if dice.random() < 0.4:
+            properties[name] = dice.choice(MONEY)
+    if dice.random() < 0.5:
+        properties["currency"] = dice.choice(CURRENCIES)
+    if dice.random() < 0.5:
+        properties["products"] = [
+            {name: dice.choice(MONEY) for name in ("price", "quantity") if dice.random() < 0.8}
+            for _ in range(dice.randrange(4))
+        ]
+    return {
+        "type": "track",
+        "event": dice.choice(NAMES),
+        "userId": "ann",
+        "messageId": f"m{number:04d}",
+        "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:{dice.randrange(60):02d}Z",
+        "properties": properties,
+    }
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 3))
+def test_profile_and_sql_tell_the_same_of_every_order(tmp_path, seed):
+    dice = random.Random(seed)
+    lines = [orjson.dumps(order_event(dice, number)) for number in range(600)]
+    with Engine.open(tmp_path, Plan()) as engine:
+        assert engine.take(Intake(Plan(), lambda: NOW).lines(lines, "orders")) == 600
+        engine.publish()
+    with duckdb.connect(str(tmp_path / PUBLISHED), read_only=True) as mart:
+        told = mart.execute(
+            "SELECT coalesce(currency, ''), sum(revenue), sum(refunded) FROM mart.fct_order GROUP BY 1"
+        ).fetchall()
+        placed = mart.execute("SELECT count(*) FROM mart.fct_order WHERE status <> 'unplaced'").fetchone()
+    with Reader.open(tmp_path) as reader:
+        profile = reader.profile("user_id:ann")
+    assert profile is not None
+    orders = profile["orders"]
+    assert (orders["count"],) == placed
+    assert {unit: Decimal(amount) for unit, amount in orders["revenue"].items()} == {
+        unit: gross for unit, gross, _ in told
+    }
+    refunded = {unit: back for unit, _, back in told if back}
+    assert {unit: Decimal(amount) for unit, amount in orders["refunded"].items()} == refunded
+
+
+def test_a_currency_that_is_none_keeps_nobody_from_publishing(tmp_path):
+    lines = [
+        orjson.dumps(
+            {
+                "type": "track",
+                "event": "Order Completed",
+                "userId": "u",
+                "properties": {"order_id": "a", "revenue": 1, **more},
+            }
+        )
+        for more in ({"currency": ""}, {}, {"currency": None})
+    ]
+    with Engine.open(tmp_path, Plan()) as engine:
+        engine.take(Intake(Plan(), lambda: NOW).lines(lines, "orders"))
+        assert engine.publish().orders == 1
+
+
+def test_every_member_of_a_large_profile_keeps_when_it_was_seen(tmp_path):
+    devices = [
+        {
+            "type": "page",
+            "userId": "u",
+            "messageId": f"d{n}",
+            "context": {"device": {"id": f"d{n}"}},
+            "timestamp": "2026-01-01T00:00:00Z",
+        }
+        for n in range(300)
+    ]
+    with Engine.open(tmp_path, Plan()) as engine:
+        engine.take(Intake(Plan(), lambda: NOW).lines(map(orjson.dumps, devices), "pages"))
+    with Reader.open(tmp_path) as reader:
+        profile = reader.profile("user_id:u")
+    assert profile is not None
+    assert len(profile["identifiers"]) == 6
+    assert {each["first_seen"] for each in profile["identifiers"]} == {"2026-01-01T00:00:00Z"}
