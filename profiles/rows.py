@@ -156,7 +156,7 @@ class Rows:
     Decoded rows stay cached across commits (about `cache` of them); nobody else may write the store meanwhile.
     """
 
-    def __init__(self, store: Store, cache: int = 16_384) -> None:
+    def __init__(self, store: Store, cache: int = 24_576) -> None:
         self._store = store
         self._generation = cache
         self._young: dict[str, Row] = {}

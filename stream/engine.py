@@ -39,7 +39,7 @@ CHUNK = 32
 """Inputs that are read, stepped and encoded together: few enough to stay in the processor's cache."""
 COLUMNS = 64
 """Facts that become columns together: enough to make a column worth while."""
-FLUSH_ROWS = 50_000
+FLUSH_ROWS = 25_000
 """Outputs after which Parquet files are written."""
 
 

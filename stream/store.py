@@ -25,7 +25,8 @@ STATE = b"\0engine"
 """The row of the engine's positions and totals."""
 MEMTABLE = 32 << 20
 LOG_MEMTABLE = 16 << 20
-BLOCK_CACHE = 64 << 20
+BLOCK_CACHE = 48 << 20
+LOG_CACHE = 4 << 20
 
 
 class LocalStore:
@@ -161,7 +162,7 @@ def _options(log: bool = False) -> Any:
     options.set_max_total_wal_size(256 << 20)
     table = rocksdict.BlockBasedOptions()
     table.set_bloom_filter(10, False)
-    table.set_block_cache(rocksdict.Cache(BLOCK_CACHE))
+    table.set_block_cache(rocksdict.Cache(LOG_CACHE if log else BLOCK_CACHE))
     options.set_block_based_table_factory(table)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     return options
