@@ -130,7 +130,10 @@ class _Feed:
         try:
             for batch in self._batches(lambda: history.count + self.engine.counts.read):
                 for outcome in batch:
-                    (events if isinstance(outcome, Event) else refused).append(outcome)  # type: ignore[arg-type]
+                    if isinstance(outcome, Event):
+                        events.append(outcome)
+                    else:
+                        refused.append(outcome)
                 history.add(events)
                 self.engine.take(refused)
                 events, refused = [], []
