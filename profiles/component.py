@@ -4,13 +4,17 @@ An event counts in exactly one component. Components merge by addition, minimum,
 order of arrival gives the same one, a merge of profiles moves components and a split moves them back. This module
 never asks for the time and never touches a store.
 
+An event costs one short line (`Component.note`): what lines say is added up (`Totals`) when enough have gathered, or
+when somebody asks. A row that is read for the next event alone is thus neither decoded nor encoded as a whole.
+
 Caps, each keeping the most recent by `occurred_at`: 200 event names (a name is cut to 128 characters), 128 identifiers
-sighted, strangers before members, 20 devices, 20 campaigns, 50 groups.
+sighted, strangers before members, 20 devices, 20 campaigns, 50 groups; of all of them older halves go when they take
+more than 32 KiB together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -23,37 +27,140 @@ SIGHTED = 128
 DEVICES = 20
 CAMPAIGNS = 20
 GROUPS = 50
+TOTALS_CAP = 32 * 1024
+TAIL = 16
+"""Lines kept inside a component before they are settled: added up, and moved into a history row of their own."""
+TAIL_BYTES = 12 * 1024
 
 Spans = dict[str, list[int]]
 Newest = dict[str, list[Any]]
 Signalled = tuple[int, str, list[Any]]
 """(occurred_at, message id, rule signals)"""
+Line = list[Any]
+"""[occurred_at, message id, type, name, channel, rule signals, other identifiers, {"device" | "campaign" | "group"}];
+what is empty at the end is left out."""
 
 
 class Component:
-    """Counts, spans and the latest history lines of one identifier.
+    """The lines of the newest events of one identifier, in order of arrival, and what earlier ones add up to."""
 
-    `tail` holds the newest history, one encoded entry a line, in order of arrival; what came before it is settled in a
-    row of its own (`history`). Everything else is a plain value that JSON can carry.
-    """
+    __slots__ = ("extra", "forgotten", "recalled", "settled", "signals", "tail", "trimmed", "weight")
 
-    __slots__ = (
-        "campaigns",
-        "channels",
-        "count",
-        "devices",
-        "extra",
-        "first",
-        "forgotten",
-        "groups",
-        "last",
-        "names",
-        "recalled",
-        "sighted",
-        "signals",
-        "tail",
-        "trimmed",
-    )
+    def __init__(self) -> None:
+        self.signals = 0
+        """How many history entries carry rule signals; 0 spares the reading."""
+        self.trimmed = 0
+        """History entries that a rule might have wanted and that did not fit."""
+        self.forgotten = 0
+        """When the newest history entry with signals that is no longer kept occurred. What it closed must stay closed,
+        so nothing that was armed by then is looked at any more."""
+        self.extra: list[Any] = []
+        self.settled = b""
+        """The totals of all that is no longer in the tail, encoded; empty where there is nothing."""
+        self.tail: list[bytes] = []
+        self.weight = 0
+        """Bytes in the tail."""
+        self.recalled: list[Signalled] | None = None
+        """The history entries with signals, once somebody has asked for them."""
+
+    def lines(self) -> list[bytes]:
+        """For a row."""
+        return [orjson.dumps([self.signals, self.trimmed, self.forgotten, *self.extra]), self.settled, *self.tail]
+
+    @classmethod
+    def of(cls, lines: list[bytes]) -> Component:
+        """The component of a row. Fields that a later version appended are kept as they are."""
+        self = cls.__new__(cls)
+        hot, self.settled, *self.tail = lines
+        self.signals, self.trimmed, self.forgotten, *self.extra = orjson.loads(hot)
+        self.weight = sum(map(len, self.tail))
+        self.recalled = None
+        return self
+
+    @property
+    def full(self) -> bool:
+        """Whether the tail should be settled."""
+        return len(self.tail) > TAIL or self.weight > TAIL_BYTES
+
+    def note(self, event: Event, signals: list[Any] | None) -> None:
+        """Takes one event in."""
+        at, name = event.occurred_at, event.name
+        if len(name) > NAME_LENGTH:
+            name = name[:NAME_LENGTH]
+        entry: tuple[Any, ...] = (at, event.message_id, event.type, name, event.channel)
+        others, details = event.identifiers[1:], _details(event)
+        if signals:
+            self.signals += 1
+            if self.recalled is not None:
+                self.recalled.append((at, event.message_id, signals))
+        if details:
+            entry += (signals or (), others, details)
+        elif others:
+            entry += (signals or (), others)
+        elif signals:
+            entry += (signals,)
+        line = orjson.dumps(entry)
+        self.tail.append(line)
+        self.weight += len(line)
+
+    def totals(self, members: Collection[str] = ()) -> Totals:
+        """Everything added up. `members`, identifiers of the same person, stay sighted for as long as may be."""
+        totals = Totals.of(self.settled)
+        for line in self.tail:
+            totals.fold(orjson.loads(line), members)
+        return totals
+
+    def settle(self, members: Collection[str]) -> list[bytes]:
+        """Adds the tail up and gives it away."""
+        self.settled = self.totals(members).encode()
+        tail, self.tail, self.weight, self.recalled = self.tail, [], 0, None
+        return tail
+
+    def merge(self, other: Component) -> None:
+        """Takes another component of the same identifier in. Commutative and associative."""
+        if other.settled:
+            totals = Totals.of(self.settled)
+            totals.merge(Totals.of(other.settled))
+            self.settled = totals.encode()
+        self.signals += other.signals
+        self.trimmed += other.trimmed
+        self.forgotten = max(self.forgotten, other.forgotten)
+        self.extra = self.extra or other.extra
+        self.tail += other.tail
+        self.weight += other.weight
+        self.recalled = None
+
+
+def _details(event: Event) -> dict[str, Any] | None:
+    """What an event says of a device, a campaign and a group, as far as it is kept."""
+    context = event.body.get("context")
+    device = context.get("device") if context else None
+    campaign = context.get("campaign") if context else None
+    if not device and not campaign and event.type != "group":
+        return None
+    details: dict[str, Any] = {}
+    if device:
+        kept = {
+            name: device[name]
+            for name in ("type", "manufacturer", "model", "name")
+            if isinstance(device.get(name), str)
+        }
+        name = device.get("id") or " ".join(kept.values())
+        if name:
+            details["device"] = (str(name)[:256], {field: value[:128] for field, value in kept.items()})
+    if campaign:
+        parts = [str(campaign[name])[:128] for name in ("source", "medium", "name") if campaign.get(name)]
+        if parts:
+            details["campaign"] = " / ".join(parts)
+    if event.type == "group":
+        details["group"] = str(event.body["groupId"])[:256]
+    return details
+
+
+class Totals:
+    """Counts, spans and the newest of what the events of one identifier said: plain values that JSON can carry."""
+
+    __slots__ = ("campaigns", "channels", "count", "devices", "extra", "first", "groups", "last", "names", "sighted")
 
     def __init__(self) -> None:
         self.count = 0
@@ -69,21 +176,11 @@ class Component:
         self.campaigns: Newest = {}
         self.groups: Newest = {}
         """Name -> [last, message id, details]."""
-        self.signals = 0
-        """How many history entries carry rule signals; 0 spares the reading."""
-        self.trimmed = 0
-        """History entries that a rule might have wanted and that did not fit."""
-        self.forgotten = 0
-        """When the newest history entry with signals that is no longer kept occurred. What it closed must stay closed,
-        so nothing that was armed by then is looked at any more."""
         self.extra: list[Any] = []
-        self.tail: list[bytes] = []
-        self.recalled: list[Signalled] | None = None
-        """The history entries with signals, once somebody has asked for them."""
 
-    def fold(self, event: Event, signals: list[Any] | None, members: Collection[str] = ()) -> None:
-        """Counts one event in. `members` are identifiers of the same person: they are sighted for as long as may be."""
-        at = event.occurred_at
+    def fold(self, line: Line, members: Collection[str] = ()) -> None:
+        """Counts one event in."""
+        at, message_id, _, name, channel, *rest = line
         if self.count == 0:
             self.first = self.last = at
         elif at > self.last:
@@ -91,76 +188,43 @@ class Component:
         elif at < self.first:
             self.first = at
         self.count += 1
-        name = event.name if len(event.name) <= NAME_LENGTH else event.name[:NAME_LENGTH]
         counted = self.names.get(name)
         if counted is None:
             self.names[name] = [1, at, at]
             if len(self.names) > NAMES:
                 keep_newest(self.names, NAMES, 2)
         else:
-            counted[0] += 1
-            if at > counted[2]:
-                counted[2] = at
-            elif at < counted[1]:
-                counted[1] = at
-        if event.channel is not None:
-            used = self.channels.get(event.channel)
-            if used is None:
-                self.channels[event.channel] = [1, at]
-            else:
-                used[0] += 1
-                if at > used[1]:
-                    used[1] = at
-        if len(event.identifiers) > 1:
-            self._sight(event.identifiers, at, members)
-        context = event.body.get("context")
-        if context:
-            self._note_context(context, at, event.message_id)
-        if event.type == "group":
-            _newer(self.groups, str(event.body["groupId"])[:256], at, event.message_id, None, GROUPS)
-        entry: tuple[Any, ...]
-        if signals:
-            self.signals += 1
-            entry = (at, event.message_id, event.type, name, event.channel, signals)
-            if self.recalled is not None:
-                self.recalled.append((at, event.message_id, signals))
-        else:
-            entry = (at, event.message_id, event.type, name, event.channel)
-        self.tail.append(orjson.dumps(entry))
+            counted[:] = [counted[0] + 1, min(counted[1], at), max(counted[2], at)]
+        if channel is not None:
+            used = self.channels.setdefault(channel, [0, at])
+            used[:] = [used[0] + 1, max(used[1], at)]
+        if len(rest) > 1:
+            self._sight(rest[1], at, members)
+        if len(rest) > 2:
+            self._note(rest[2], at, message_id)
 
-    def _sight(self, identifiers: tuple[str, ...], at: int, members: Collection[str]) -> None:
+    def _sight(self, others: Collection[str], at: int, members: Collection[str]) -> None:
         sighted = self.sighted
-        for key in identifiers[1:]:
+        for key in others:
             span = sighted.get(key)
             if span is None:
                 sighted[key] = [at, at]
                 if len(sighted) > SIGHTED:
                     strangers = {known: span for known, span in sighted.items() if known not in members}
                     del sighted[min(strangers or sighted, key=lambda known: (sighted[known][1], known))]
-            elif at > span[1]:
-                span[1] = at
-            elif at < span[0]:
-                span[0] = at
+            else:
+                span[:] = [min(span[0], at), max(span[1], at)]
 
-    def _note_context(self, context: Mapping[str, Any], at: int, message_id: str) -> None:
-        device = context.get("device")
-        if device:
-            details = {
-                name: device[name]
-                for name in ("type", "manufacturer", "model", "name")
-                if isinstance(device.get(name), str)
-            }
-            name = device.get("id") or " ".join(details.values())
-            if name:
-                _newer(self.devices, str(name)[:256], at, message_id, {k: v[:128] for k, v in details.items()}, DEVICES)
-        campaign = context.get("campaign")
-        if campaign:
-            parts = [str(campaign[name])[:128] for name in ("source", "medium", "name") if campaign.get(name)]
-            if parts:
-                _newer(self.campaigns, " / ".join(parts), at, message_id, None, CAMPAIGNS)
+    def _note(self, details: Mapping[str, Any], at: int, message_id: str) -> None:
+        if device := details.get("device"):
+            _newer(self.devices, device[0], at, message_id, device[1], DEVICES)
+        if campaign := details.get("campaign"):
+            _newer(self.campaigns, campaign, at, message_id, None, CAMPAIGNS)
+        if "group" in details:
+            _newer(self.groups, details["group"], at, message_id, None, GROUPS)
 
-    def merge(self, other: Component) -> None:
-        """Takes another component of the same identifier in. Commutative and associative."""
+    def merge(self, other: Totals) -> None:
+        """Takes the totals of other events in. Commutative and associative."""
         if other.count:
             self.first = min(self.first, other.first) if self.count else other.first
             self.last = max(self.last, other.last)
@@ -183,19 +247,12 @@ class Component:
                 _newer(newest, name, at, message_id, details, cap)
         keep_newest(self.names, NAMES, 2)
         keep_newest(self.sighted, SIGHTED, 1)
-        self.signals += other.signals
-        self.trimmed += other.trimmed
-        self.forgotten = max(self.forgotten, other.forgotten)
         self.extra = self.extra or other.extra
-        self.tail += other.tail
-        self.recalled = None
 
-    def size(self) -> int:
-        """Bytes it takes in a row."""
-        return len(orjson.dumps(self.state())) + sum(len(line) + 1 for line in self.tail)
-
-    def shrink(self, size: int) -> None:
-        """Forgets older halves of devices, campaigns, groups, identifiers sighted and event names, until it fits."""
+    def encode(self) -> bytes:
+        """For a row. What takes too much room first loses older halves of devices, campaigns, groups, identifiers
+        sighted and event names, in this order."""
+        encoded = orjson.dumps(self.state())
         for values, last in (
             (self.devices, 0),
             (self.campaigns, 0),
@@ -203,11 +260,12 @@ class Component:
             (self.sighted, 1),
             (self.names, 2),
         ):
-            while values and self.size() > size:
+            while values and len(encoded) > TOTALS_CAP:
                 keep_newest(values, len(values) // 2, last)
+                encoded = orjson.dumps(self.state())
+        return encoded
 
     def state(self) -> list[Any]:
-        """Everything but the tail, for a row."""
         return [
             self.count,
             self.first,
@@ -218,33 +276,26 @@ class Component:
             self.devices,
             self.campaigns,
             self.groups,
-            self.signals,
-            self.trimmed,
-            self.forgotten,
             *self.extra,
         ]
 
     @classmethod
-    def of(cls, state: list[Any], tail: Iterable[bytes]) -> Component:
-        """The component a row holds. Fields that a later version appended are kept as they are."""
-        self = cls.__new__(cls)
-        (
-            self.count,
-            self.first,
-            self.last,
-            self.names,
-            self.channels,
-            self.sighted,
-            self.devices,
-            self.campaigns,
-            self.groups,
-            self.signals,
-            self.trimmed,
-            self.forgotten,
-            *self.extra,
-        ) = state
-        self.tail = list(tail)
-        self.recalled = None
+    def of(cls, encoded: bytes) -> Totals:
+        """The totals a row holds. Fields that a later version appended are kept as they are."""
+        self = cls()
+        if encoded:
+            (
+                self.count,
+                self.first,
+                self.last,
+                self.names,
+                self.channels,
+                self.sighted,
+                self.devices,
+                self.campaigns,
+                self.groups,
+                *self.extra,
+            ) = orjson.loads(encoded)
         return self
 
 

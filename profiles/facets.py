@@ -129,6 +129,12 @@ def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
 # --- settled history ------------------------------------------------------------------------------------------------
 
 
+def entry_of(line: bytes) -> Entry:
+    """What history keeps of a component's line."""
+    entry: Entry = orjson.loads(line)
+    return entry[: 6 if len(entry) > 5 and entry[5] else 5]
+
+
 def settle(row: bytes | None, tail: Iterable[bytes], horizon: int) -> tuple[bytes, int, int, int]:
     """Merges tail lines into the settled history.
 
@@ -137,7 +143,7 @@ def settle(row: bytes | None, tail: Iterable[bytes], horizon: int) -> tuple[byte
     entry with signals that was not kept occurred (0 where all were).
     """
     entries: list[Entry] = orjson.loads(row) if row else []
-    entries += map(orjson.loads, tail)
+    entries += map(entry_of, tail)
     entries.sort(key=stamp)
     recent = entries[-RECENT:]
     wanted = [entry for entry in entries[:-RECENT] if len(entry) > 5 and entry[0] >= horizon]

@@ -13,9 +13,10 @@ identifier key, which never contains one):
     a KEY                    the user whom an alias said an anonymous id, not seen before, to be
     w DUE KEY                a wake: the earliest open timer of a root
 
-Every row but `m` and `w` is JSON: a list whose first element is the version of its layout, or what `facets`
-describes; what a later version appends is kept. A row is at most 64 KiB; `facets`, `component` and `_within_cap` say
-what is trimmed.
+Rows but `m` and `w` are JSON. `i` and `c` are lines: what seldom changes, a list whose first element is the version of
+the layout; what changes with every event; the component's totals; its tail. The others are as `facets` describes.
+What a later version appends is kept. A row is at most 64 KiB; `facets`, `component` and `Row.encode` say what is
+trimmed.
 """
 
 from __future__ import annotations
@@ -25,14 +26,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from profiles.component import Component, Signalled
-from profiles.facets import MERGES, ROW_CAP, Entry, settle
+from profiles.component import TAIL_BYTES, TOTALS_CAP, Component, Signalled
+from profiles.facets import MERGES, ROW_CAP, Entry, entry_of, settle
 from schemas.errors import RowError
 from schemas.messages import Piece
 
 LAYOUT = 1
-TAIL = 16
-"""History entries kept inside a component before they are settled into a row of their own."""
+FRAME_CAP = ROW_CAP - TOTALS_CAP - TAIL_BYTES
 ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 PIECE_BYTES = 256 * 1024
@@ -53,6 +53,7 @@ class Row:
         "asked",
         "component",
         "extra",
+        "frame",
         "key",
         "latest",
         "members",
@@ -82,36 +83,37 @@ class Row:
         self.latest = 0
         """When the newest event occurred that meant something to a rule."""
         self.extra: list[Any] = []
+        self.frame: bytes | None = None
+        """The first line as it is stored; None once something in it may have changed."""
 
     def encode(self) -> bytes:
+        """The stored row. What takes too much room loses whom it asked about; members are never trimmed."""
+        if self.frame is None:
+            self.frame = self._frame()
+            if len(self.frame) > FRAME_CAP:
+                self.asked = {}
+                self.frame = self._frame()
         component = self.component
-        head = [
-            LAYOUT,
-            self.to,
-            sorted(self.members),
-            sorted(self.parts),
-            self.asked,
-            self.wake,
-            self.since,
-            self.latest,
-            None if component is None else component.state(),
-            *self.extra,
-        ]
-        if component is None or not component.tail:
-            return orjson.dumps(head)
-        return b"\n".join((orjson.dumps(head), *component.tail))
+        if component is None:
+            return self.frame + b"\n%d,%d,%d" % (self.wake, self.since, self.latest)
+        hot = b"%d,%d,%d" % (self.wake, self.since, self.latest)
+        return b"\n".join((self.frame, hot, *component.lines()))
+
+    def _frame(self) -> bytes:
+        return orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra])
 
     @classmethod
     def decode(cls, key: str, stored: bytes) -> Row:
         lines = stored.split(b"\n")
-        head = _versioned(lines[0])
         self = cls.__new__(cls)
         self.key = key
-        _, self.to, members, parts, self.asked, self.wake, self.since, self.latest, state, *self.extra = head
+        self.frame = lines[0]
+        _, self.to, members, parts, self.asked, *self.extra = _versioned(lines[0])
         self.members = set(members)
         self.parts = set(parts)
+        self.wake, self.since, self.latest = map(int, lines[1].split(b","))
         self.stored_wake = self.wake
-        self.component = None if state is None else Component.of(state, lines[1:])
+        self.component = None if len(lines) == 2 else Component.of(lines[2:])
         return self
 
 
@@ -123,12 +125,13 @@ def _versioned(line: bytes) -> list[Any]:
 
 
 def encode_component(component: Component) -> bytes:
-    return b"\n".join((orjson.dumps([LAYOUT, component.state()]), *component.tail))
+    return b"\n".join((b"[%d]" % LAYOUT, *component.lines()))
 
 
 def decode_component(stored: bytes) -> Component:
-    lines = stored.split(b"\n")
-    return Component.of(_versioned(lines[0])[1], lines[1:])
+    head, *lines = stored.split(b"\n")
+    _versioned(head)
+    return Component.of(lines)
 
 
 def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:
@@ -186,6 +189,8 @@ class Rows:
         return row
 
     def touch(self, row: Row) -> None:
+        """Anything of the row has changed, or is about to."""
+        row.frame = None
         self._dirty[row.key] = row
 
     # --- components -------------------------------------------------------------------------------------------------
@@ -213,15 +218,14 @@ class Rows:
             self._components[place(b"c", root.key, member)] = component
             if member not in root.parts:
                 root.parts.add(member)
-                self._dirty[root.key] = root
+                self.touch(root)
         return component
 
     def settle(self, root: Row, member: str, component: Component, horizon: int) -> None:
-        """Moves a component's tail into its settled history, and trims that."""
+        """Adds a component's tail up, moves it into the settled history, and trims that."""
         where = place(b"h", root.key, member)
-        self._raw[where], component.signals, lost, forgotten = settle(self.get(where), component.tail, horizon)
-        component.tail = []
-        component.recalled = None
+        tail = component.settle(root.members)
+        self._raw[where], component.signals, lost, forgotten = settle(self.get(where), tail, horizon)
         component.trimmed += lost
         component.forgotten = max(component.forgotten, forgotten)
 
@@ -237,7 +241,7 @@ class Rows:
         """All entries kept of a component, in no particular order."""
         settled = self.get(place(b"h", root.key, member))
         entries: list[Entry] = orjson.loads(settled) if settled else []
-        entries += map(orjson.loads, component.tail)
+        entries += map(entry_of, component.tail)
         return entries
 
     def members(self, root: Row) -> Iterator[tuple[str, Component]]:
@@ -330,7 +334,7 @@ class Rows:
             grown = grown or (kind == "h" and mine is not None)
             self._raw[where] = value if mine is None else MERGES[kind](mine, value)
         component.recalled = None
-        if grown or len(component.tail) > TAIL:
+        if grown or component.full:
             self.settle(root, piece.member, component, horizon)
 
     # --- committing -------------------------------------------------------------------------------------------------
@@ -339,18 +343,10 @@ class Rows:
         """Encodes what has changed so far: best done soon, while it is fresh in the processor's cache."""
         changed = self._raw
         for place_, component in self._components.items():
-            encoded = encode_component(component)
-            if len(encoded) > ROW_CAP:
-                component.shrink(ROW_CAP)
-                encoded = encode_component(component)
-            changed[place_] = encoded
+            changed[place_] = encode_component(component)
         for key, row in self._dirty.items():
             name = key.encode()
-            stored = row.encode()
-            if len(stored) > ROW_CAP:
-                _within_cap(row)
-                stored = row.encode()
-            changed[b"i" + name] = stored
+            changed[b"i" + name] = row.encode()
             if row.wake != row.stored_wake:
                 if row.stored_wake:
                     changed[b"w" + row.stored_wake.to_bytes(8, "big") + name] = None
@@ -368,11 +364,3 @@ class Rows:
             self._old = self._young
             self._young = {}
         return changed
-
-
-def _within_cap(row: Row) -> None:
-    """A row over the cap forgets whom it asked about, then what `Component.shrink` says; members never."""
-    row.asked = {}
-    if row.component is not None:
-        beside = len(row.encode()) - row.component.size()
-        row.component.shrink(ROW_CAP - beside)

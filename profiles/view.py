@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from profiles.component import Component
+from profiles.component import Component, Totals
 from profiles.facets import RECENT, merge_order, merge_traits, stamp
 from profiles.rows import Row, Rows, place
 from schemas import money
@@ -34,14 +34,15 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
     "events": {name: {"count", "first_at", "last_at"}}, "channels": {name: {"count", "last_at"}}, "orders": {...},
     "devices", "campaigns", "groups", "recent": [newest first], "profile_ids": [...], "history_trimmed"}`
     """
-    total = Component()
     members = list(rows.members(root))
-    for _, component in members:
-        total.merge(component)
+    parts = [(member, component.totals(root.members)) for member, component in members]
+    total = Totals()
+    for _, part in parts:
+        total.merge(part)
     traits = _traits(rows, root)
     return {
         "profile_id": profile_id(root.key),
-        "identifiers": _identifiers(root, members),
+        "identifiers": _identifiers(root, parts),
         "traits": {name: value for name, (value, *_) in traits.items()},
         "trait_sources": {
             name: {"at": render(at), "source": source, "message_id": message_id}
@@ -63,7 +64,7 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
         "groups": _newest(total.groups, "group"),
         "recent": _recent(rows, root, members),
         "profile_ids": [profile_id(key) for key in (root.key, *sorted(root.members))],
-        "history_trimmed": total.trimmed,
+        "history_trimmed": sum(component.trimmed for _, component in members),
     }
 
 
@@ -71,11 +72,11 @@ def _shown(instant: int) -> str | None:
     return render(instant) if instant else None
 
 
-def _identifiers(root: Row, members: list[tuple[str, Component]]) -> list[dict[str, Any]]:
+def _identifiers(root: Row, parts: list[tuple[str, Totals]]) -> list[dict[str, Any]]:
     spans: dict[str, list[int]] = {}
-    for member, component in members:
-        own = {member: [component.first, component.last]} if component.count else {}
-        for key, (first, last) in [*component.sighted.items(), *own.items()]:
+    for member, part in parts:
+        own = {member: [part.first, part.last]} if part.count else {}
+        for key, (first, last) in [*part.sighted.items(), *own.items()]:
             span = spans.setdefault(key, [first, last])
             span[:] = [min(span[0], first), max(span[1], last)]
     shown = []

@@ -13,7 +13,7 @@ import hashlib
 import orjson
 
 from profiles.facets import ORDERS, fold_order, fold_traits, order_id
-from profiles.rows import ASKED, TAIL, Row, Rows, bundled, place
+from profiles.rows import ASKED, Row, Rows, bundled, place
 from rules.evaluator import Fire
 from rules.model import Rule
 from rules.windows import ARMS, Run, Signal
@@ -149,8 +149,8 @@ class Home:
         rows = self._rows
         component = rows.own(root, member)
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER)
-        component.fold(event, reaction.signals if reaction else None, root.members)
-        if len(component.tail) > TAIL:
+        component.note(event, reaction.signals if reaction else None)
+        if component.full:
             rows.settle(root, member, component, self._wanted_since(root, event.now))
         if event.type == "identify":
             if event.body.get("traits"):

@@ -200,8 +200,9 @@ def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[s
         held = dict(rows.members(row))
         for member in clusters[row.key]:
             component = held.get(member)
-            if (component.count if component else 0) != len(facts[member]):
-                yield f"{member} counts {component and component.count}, not {len(facts[member])}"
+            count = component.totals().count if component else 0
+            if count != len(facts[member]):
+                yield f"{member} counts {count}, not {len(facts[member])}"
             lines = Counter(entry[1] for entry in rows.history(row, member, component)) if component else Counter()
             if lines - Counter(facts[member]) or (len(facts[member]) <= RECENT and lines != Counter(facts[member])):
                 yield f"{member} has history {sorted(lines)}, not {sorted(facts[member])}"

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from profiles import view
+from profiles.component import Totals
 from profiles.facets import merge_history, merge_order, merge_traits
 from profiles.linker import Linker
 from profiles.rows import Row, Rows, decode_component, encode_component
@@ -97,9 +98,19 @@ def test_rows_of_every_kind_are_there(store: Memory) -> None:
 
 
 def test_rows_decode_and_encode_to_the_same_bytes(store: Memory) -> None:
+    def row(key: bytes, value: bytes) -> bytes:
+        found = Row.decode(key[1:].decode(), value)
+        found.frame = None
+        return found.encode()
+
+    def component(_: bytes, value: bytes) -> bytes:
+        found = decode_component(value)
+        assert not found.settled or Totals.of(found.settled).encode() == found.settled
+        return encode_component(found)
+
     again = {
-        b"i": lambda key, value: Row.decode(key[1:].decode(), value).encode(),
-        b"c": lambda _, value: encode_component(decode_component(value)),
+        b"i": row,
+        b"c": component,
         b"h": lambda _, value: merge_history(value, b"[]"),
         b"t": lambda _, value: merge_traits(value, b"{}"),
         b"o": lambda _, value: merge_order(value, b'[0,"",null,null,"0",false]'),
