@@ -57,8 +57,6 @@ class Accepted(NamedTuple):
     received_at: int
     """The `now` it was accepted at."""
     body: Json
-    encoded: bytes
-    """`body` as JSON."""
 
 
 class Ordinals:
@@ -101,7 +99,6 @@ def accept(raw: bytes | Oversized, *, now: int, source: str, ordinals: Ordinals)
             check(body)
         except ValidationError as second:
             return _refuse(raw, _wrong_types(second), source, now)
-        encoded = orjson.dumps(body)
 
     type_ = body["type"]
     message_id = body.get("messageId")
@@ -115,10 +112,9 @@ def accept(raw: bytes | Oversized, *, now: int, source: str, ordinals: Ordinals)
         return _refuse(raw, faults, source, now)
     if not message_id:
         message_id = body["messageId"] = ordinals.message_id(body)
-        encoded = orjson.dumps(body)
     context = body.get("context")
     channel = context.get("channel") if context else None
-    return Accepted(type_, name, message_id, channel, occurred_at, now, body, encoded)
+    return Accepted(type_, name, message_id, channel, occurred_at, now, body)
 
 
 def accept_value(value: Mapping[str, Any], *, now: int, source: str, ordinals: Ordinals) -> Accepted | Rejected:

@@ -243,7 +243,7 @@ def _places(engine: Engine) -> list[tuple[Any, str]]:
     return [
         (engine._rows, "encode"),
         (engine._store, "commit"),
-        (engine._lake, "append"),
+        (engine, "_columns_of_facts"),
         (engine._lake, "flush"),
     ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.messages import Event
 from stream.store import told
 
@@ -34,7 +34,7 @@ class Sorter:
     def add(self, events: list[Event]) -> None:
         batch = WriteBatch(raw_mode=True)
         for event in events:
-            batch.put(event.occurred_at.to_bytes(8, "big") + self.count.to_bytes(8, "big"), event.line)
+            batch.put(event.occurred_at.to_bytes(8, "big") + self.count.to_bytes(8, "big"), encode(event))
             self.count += 1
         with _told_plainly(self._data):
             self._store.write(batch, self._unsafe)

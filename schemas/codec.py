@@ -1,7 +1,7 @@
 """One message, one JSON line, and back.
 
 A line is an object with the version `v`, the kind `k` and the message's fields. Later versions read earlier lines.
-`decode(encode(m)) == m` for every message; bytes travel as base64.
+`decode(encode(m)) == m` for every message, but that a decoded event knows its line; bytes travel as base64.
 """
 
 from __future__ import annotations
@@ -38,57 +38,23 @@ _KINDS: dict[str, type[Any]] = {
 _NAMES = {type_: name for name, type_ in _KINDS.items()}
 
 
-def event_line(
-    identifiers: tuple[str, ...],
-    message_id: str,
-    type_: str,
-    name: str,
-    channel: str | None,
-    occurred_at: int,
-    received_at: int,
-    now: int,
-    source: str,
-    previous: str | None,
-    dropped: tuple[m.Dropped, ...],
-    body: bytes,
-) -> bytes:
-    """The line of an event whose body is encoded already: the hot half of `encode`."""
-    return orjson.dumps(
-        {
-            "v": VERSION,
-            "k": "event",
-            "identifiers": identifiers,
-            "message_id": message_id,
-            "type": type_,
-            "name": name,
-            "channel": channel,
-            "occurred_at": occurred_at,
-            "received_at": received_at,
-            "now": now,
-            "source": source,
-            "previous": previous,
-            "dropped": [tuple(each) for each in dropped],
-            "body": orjson.Fragment(body),
-        }
-    )
-
-
-def with_now(line: bytes, old: int, new: int) -> bytes:
-    """An event's line with another `now`. Inside a JSON text the quotes would be escaped, so only the field matches."""
-    return line.replace(b'"now":%d,' % old, b'"now":%d,' % new, 1)
-
-
 def encode(message: m.Message) -> bytes:
     """The line of any message, without a line end."""
     if isinstance(message, m.Event):
-        return message.line
+        return message.line or _event_line(message)
     fields: dict[str, Any] = {"v": VERSION, "k": _NAMES[type(message)], **message._asdict()}
     if isinstance(message, m.Forward):
-        fields["event"] = orjson.Fragment(message.event.line)
+        fields["event"] = orjson.Fragment(encode(message.event))
     elif isinstance(message, m.Add):
         fields["pieces"] = [tuple(piece) for piece in message.pieces]
     elif isinstance(message, m.Rejected):
         fields["payload"] = base64.b64encode(message.payload).decode()
+    return orjson.dumps(fields)
+
+
+def _event_line(event: m.Event) -> bytes:
+    fields = {"v": VERSION, "k": "event", **event._asdict(), "dropped": [tuple(each) for each in event.dropped]}
+    del fields["line"]
     return orjson.dumps(fields)
 
 

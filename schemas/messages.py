@@ -42,8 +42,8 @@ class Event(NamedTuple):
     dropped: tuple[Dropped, ...]
     body: Mapping[str, Any]
     """The event as it was sent, missing fields filled in: Segment spec."""
-    line: bytes
-    """This event, encoded."""
+    line: bytes | None = None
+    """This event as it came over a topic, encoded; None where it was accepted here."""
 
 
 class Forward(NamedTuple):

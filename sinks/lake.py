@@ -49,15 +49,19 @@ class Lake:
         Outputs that were taken before are cut off, so a replay is harmless. Raises DataFolderError when outputs are
         missing between what the lake has and what comes.
         """
+        self.take(topic, first_offset, batch(topic, outputs))
+
+    def take(self, topic: str, first_offset: int, rows: pa.RecordBatch) -> None:
+        """`append` for outputs that are rows already (`sinks.rows.batch`)."""
         expected = self._expected[topic]
         if first_offset > expected:
             raise DataFolderError(
                 f"The lake's {topic} end before offset {expected}, but {first_offset} comes next. Run `rapport doctor`."
             )
-        fresh = outputs[expected - first_offset :]
-        if fresh:
-            self._buffers[topic].append(batch(topic, fresh))
-            self._expected[topic] = expected + len(fresh)
+        fresh = rows.slice(min(expected - first_offset, rows.num_rows))
+        if fresh.num_rows:
+            self._buffers[topic].append(fresh)
+            self._expected[topic] = expected + fresh.num_rows
 
     def flush(self) -> Mapping[str, int]:
         """Writes what was taken, durably, and returns the next offset of every topic.

@@ -50,6 +50,21 @@ def batch(topic: str, outputs: Sequence[Output]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=layout.schema)
 
 
+def packed(batches: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, bytes]:
+    """Batches of one topic as one, and that as bytes: an Arrow IPC stream, compressed."""
+    rows = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=_PACKING) as stream:
+        stream.write_batch(rows)
+    return rows, sink.getvalue().to_pybytes()
+
+
+def unpacked(stored: bytes) -> pa.RecordBatch:
+    """The rows that `packed` made bytes of."""
+    with pa.ipc.open_stream(stored) as stream:
+        return stream.read_next_batch()
+
+
 def _builder(type_: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
     """How a column of this type is made; chosen once, for comparing Arrow types costs as much as a small column."""
     if type_ == INSTANT:
@@ -220,5 +235,6 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
 }
 
+_PACKING = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
 _WHOLE = pa.int64()
 _BUILDERS = {topic: [_builder(field.type) for field in layout.schema] for topic, layout in LAYOUTS.items()}

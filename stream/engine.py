@@ -1,12 +1,11 @@
 """The embedded runner: the whole of Rapport in one process, with no broker.
 
-One synced write batch commits a run of input with everything it caused: the input itself (the log), rows, linker
-rows, outputs and positions. What was taken is durable when `take` returns; a crash leaves all of a run or nothing, so
-there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
+One synced write batch commits a run of input with everything it caused: rows, linker rows, outputs (the applied
+events among them) and positions. What was taken is durable when `take` returns; a crash leaves all of a run or nothing,
+so there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
 never on the size of the runs.
 
-Outputs wait in the store until a Parquet file holds them; facts wait as references to the log, whose records are kept
-that long.
+Outputs wait in the store, as compressed columns, until a Parquet file holds them.
 """
 
 from __future__ import annotations
@@ -18,19 +17,20 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from profiles.linker import Linker
 from profiles.rows import Rows
-from schemas import codec
 from schemas.errors import InputError
 from schemas.instant import DAY
 from schemas.messages import Event, Output, Rejected, Request, Split, Wake
 from schemas.topics import OUTPUTS
 from sinks.lake import Lake
 from sinks.publisher import PublishReport, publish
+from sinks.rows import batch, packed, unpacked
 from stream.home import Effects, Home
 from stream.plan import Plan
 from stream.store import LAKE, PUBLISHED, STATE, LocalStore
@@ -72,13 +72,11 @@ class Engine:
         self._lake = Lake(folder / LAKE)
         self._forget_after = plan.identity.forget_after
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
-        self._log_end: int = state.get("log", 0)
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
         self._swept: int = state.get("swept", 0)
         self.counts.profiles = state.get("profiles", 0)
-        self._run: list[bytes] = []
-        """The input of the run in hand, encoded, and which of it was applied."""
-        self._applied: list[int] = []
+        self._facts: list[pa.RecordBatch] = []
+        """Those of the run in hand, in columns."""
         self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
         heapq.heapify(self._wakes)
 
@@ -118,6 +116,7 @@ class Engine:
         inputs = iter(inputs)
         broken: InputError | None = None
         more = True
+        taken = 0
         while more:
             chunk: list[Event | Rejected] = []
             try:
@@ -127,11 +126,12 @@ class Engine:
             more = len(chunk) == CHUNK and broken is None
             for each in chunk:
                 self._step(each)
+            taken += len(chunk)
             if len(self._home.effects.facts) >= COLUMNS:
-                self._hand_over_facts()
+                self._columns_of_facts()
             self._rows.encode()
-        taken = len(self._run)
         if taken:
+            self.counts.read += taken
             self._commit()
         if broken is not None:
             raise broken
@@ -160,30 +160,26 @@ class Engine:
 
     def _step(self, each: Event | Rejected) -> None:
         home, effects = self._home, self._home.effects
-        self._run.append(codec.encode(each))
         if isinstance(each, Rejected):
             self.counts.rejected += 1
             home.reject(each, each.rejected_at)
             return
         if self._wakes and self._wakes[0][0] <= each.now:
             self._fire_due(each.now, stepwise=each.now != each.received_at)
-        facts = len(effects.facts)
         home.event(each)
-        if len(effects.facts) > facts:
-            self._applied.append(len(self._run) - 1)
         if effects.links:
             requests, effects.links = effects.links, []
             self._settle_identity(requests, each.now)
         if effects.wakes:
             self._note_wakes()
 
-    def _hand_over_facts(self) -> None:
+    def _columns_of_facts(self) -> None:
         """Facts become columns while they are fresh in the processor's cache; nothing is written yet."""
         facts = self._home.effects.facts
-        self._lake.append("facts", self._outputs["facts"], facts)
-        self._outputs["facts"] += len(facts)
-        self.counts.applied += len(facts)
-        facts.clear()
+        if facts:
+            self._facts.append(batch("facts", facts))
+            self.counts.applied += len(facts)
+            facts.clear()
 
     def _settle_identity(self, requests: Sequence[Request], now: int) -> None:
         """Requests to the linker, its orders and what follows, until nothing is left to do."""
@@ -219,23 +215,14 @@ class Engine:
 
     def _commit(self) -> None:
         """Commits the run with all its effects, then lets Parquet files be written where enough has gathered."""
-        self._hand_over_facts()
-        log: dict[bytes, bytes | None] = {}
-        if self._applied:
-            log[_at(b"e", self._log_end)] = b"\n".join(self._run)
-            first = self._outputs["facts"] - len(self._applied)
-            log[_at(b"ofacts/", first)] = orjson.dumps([self._log_end, *self._applied])
-        self._log_end += len(self._run)
-        self.counts.read += len(self._run)
-        self._run, self._applied = [], []
-
+        self._columns_of_facts()
         effects, self._home.effects = self._home.effects, Effects()
-        for topic, outputs in _outputs(effects).items():
-            if outputs:
-                first = self._outputs[topic]
-                log[_at(f"o{topic}/".encode(), first)] = b"\n".join([codec.encode(each) for each in outputs])
-                self._lake.append(topic, first, outputs)
-                self._outputs[topic] += len(outputs)
+        batches, self._facts = {"facts": self._facts, **_columns(effects)}, []
+        taken = {topic: packed(made) for topic, made in batches.items() if made}
+        log = {_at(topic, self._outputs[topic]): stored for topic, (_, stored) in taken.items()}
+        first = dict(self._outputs)
+        for topic, (made, _) in taken.items():
+            self._outputs[topic] += made.num_rows
         self.counts.duplicate += effects.duplicate
         self.counts.late += effects.late
         self.counts.triggers += len(effects.triggers)
@@ -246,26 +233,23 @@ class Engine:
         rows.update(self._linker.changes())
         rows[STATE] = self._state()
         self._store.commit(rows, log)
+        for topic, (made, _) in taken.items():
+            self._lake.take(topic, first[topic], made)
         if self._lake.buffered >= FLUSH_ROWS:
             self._flush()
 
     def _state(self) -> bytes:
-        return orjson.dumps(
-            {"log": self._log_end, "outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept}
-        )
+        return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept})
 
     def _flush(self) -> None:
         """Outputs into Parquet; then the store need not keep them any longer."""
         published = self._lake.flush()
         done: dict[bytes, bytes | None] = {}
         for topic in OUTPUTS:
-            prefix = f"o{topic}/".encode()
-            for key, value in self._store.scan_log(prefix):
-                if int.from_bytes(key[len(prefix) :], "big") >= published[topic]:
+            for key, _ in self._store.scan_log(_prefix(topic)):
+                if _offset(key) >= published[topic]:
                     break
                 done[key] = None
-                if topic == "facts":
-                    done[_at(b"e", orjson.loads(value)[0])] = None
         if done:
             self._store.commit({}, done)
 
@@ -274,16 +258,8 @@ class Engine:
     def _recover(self) -> None:
         """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
         for topic in OUTPUTS:
-            prefix = f"o{topic}/".encode()
-            for key, value in self._store.scan_log(prefix):
-                self._lake.append(topic, int.from_bytes(key[len(prefix) :], "big"), self._stored(topic, value))
-
-    def _stored(self, topic: str, value: bytes) -> Sequence[Output]:
-        if topic == "facts":
-            offset, *applied = orjson.loads(value)
-            lines = (self._store.get_log(_at(b"e", offset)) or b"").split(b"\n")
-            return [cast(Event, codec.decode(lines[index])) for index in applied]
-        return [cast(Output, codec.decode(line)) for line in value.split(b"\n")]
+            for key, stored in self._store.scan_log(_prefix(topic)):
+                self._lake.take(topic, _offset(key), unpacked(stored))
 
     def sweep(self, now: int) -> int:
         """Forgets message ids whose time is over, at most once a day; returns how many."""
@@ -297,15 +273,25 @@ class Engine:
         return len(old)
 
 
-def _outputs(effects: Effects) -> dict[str, Sequence[Output]]:
-    """By topic, all but the facts, which are handed over while they gather."""
-    return {
+def _columns(effects: Effects) -> dict[str, list[pa.RecordBatch]]:
+    """Outputs by topic, all but the facts, which become columns while they gather."""
+    outputs: dict[str, Sequence[Output]] = {
         "triggers": effects.triggers,
         "decisions": effects.decisions,
         "identity": effects.identity,
         "rejected": effects.rejected,
     }
+    return {topic: [batch(topic, made)] for topic, made in outputs.items() if made}
 
 
-def _at(prefix: bytes, offset: int) -> bytes:
-    return prefix + offset.to_bytes(8, "big")
+def _prefix(topic: str) -> bytes:
+    return topic.encode() + b"/"
+
+
+def _at(topic: str, offset: int) -> bytes:
+    """Where outputs lie that no Parquet file holds yet, by the offset of their first."""
+    return _prefix(topic) + offset.to_bytes(8, "big")
+
+
+def _offset(key: bytes) -> int:
+    return int.from_bytes(key[-8:], "big")

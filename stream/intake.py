@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import orjson
+
 from ingest.accept import Accepted, Ordinals, accept, accept_value
 from ingest.lines import events_of
 from profiles.identifiers import extract, nothing_left
-from schemas import codec
 from schemas.messages import Event, Rejected
 from schemas.refusal import Oversized
 from stream.plan import Plan
@@ -55,10 +56,10 @@ class Intake:
             return _numbered(accepted, refusals)
         found = extract(accepted.body, accepted.type, self._settings)
         if not found.keys:
-            raw = accepted.encoded if original is None else original
+            raw = orjson.dumps(accepted.body) if original is None else original
             refused = nothing_left(raw, found.dropped, source, now)
             return _numbered(refused, refusals)
-        fields = (
+        return Event(
             found.keys,
             accepted.message_id,
             accepted.type,
@@ -70,13 +71,13 @@ class Intake:
             source,
             found.previous,
             found.dropped,
+            accepted.body,
         )
-        return Event(*fields, accepted.body, codec.event_line(*fields, accepted.encoded))
 
 
 def at(event: Event, now: int) -> Event:
     """The same event with the run's clock at `now`."""
-    return event._replace(now=now, line=codec.with_now(event.line, event.now, now))
+    return event._replace(now=now, line=None)
 
 
 def _numbered(rejected: Rejected, refusals: Counter[str]) -> Rejected:

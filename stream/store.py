@@ -1,7 +1,7 @@
 """The embedded store: one RocksDB with rows, log, outputs and positions.
 
 Two column families: the default one holds rows (keys in `profiles.rows` and `profiles.linker`, and `\\0...` for the
-engine's own), `log` the input log (`e` + offset) and outputs that no Parquet file holds yet (`o` + topic + offset).
+engine's own), `log` the outputs that no Parquet file holds yet (topic + offset).
 Every commit is one write batch.
 """
 
@@ -24,9 +24,9 @@ PUBLISHED = "rapport.duckdb"
 STATE = b"\0engine"
 """The row of the engine's positions and totals."""
 MEMTABLE = 32 << 20
-LOG_MEMTABLE = 16 << 20
+LOG_MEMTABLE = 4 << 20
 BLOCK_CACHE = 48 << 20
-LOG_CACHE = 4 << 20
+LOG_CACHE = 1 << 20
 
 
 class LocalStore:
@@ -76,10 +76,6 @@ class LocalStore:
 
     def scan_log(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return _scan(self._log, prefix)
-
-    def get_log(self, key: bytes) -> bytes | None:
-        found: bytes | None = self._log.get(key)
-        return found
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-import orjson
-
 from profiles.settings import IdentitySettings, TypeSettings
 from rules.parser import load_rules
-from schemas import codec
 from schemas.instant import DAY, HOUR, MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Split
 from stream.plan import Plan
@@ -93,13 +90,12 @@ def event(keys: tuple[str, ...], number: int, name: str, occurred_at: int, now: 
     previous = str(properties["previous"]) if "previous" in properties else None
     channel = ("web", "email", None)[number % 3]
     fields = (keys, f"m{number}", type_, name, channel, occurred_at, now, now, "world", previous, ())
-    return Event(*fields, body, codec.event_line(*fields, orjson.dumps(body)))
+    return Event(*fields, body)
 
 
 def again(sent: Event, now: int) -> Event:
     """The same event, sent once more."""
-    fields = sent._replace(received_at=now, now=now)[:11]
-    return Event(*fields, sent.body, codec.event_line(*fields, orjson.dumps(sent.body)))
+    return sent._replace(received_at=now, now=now)
 
 
 def make(seed: int, scale: int = 1) -> World:

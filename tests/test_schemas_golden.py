@@ -178,7 +178,7 @@ def _plan() -> Plan:
 def _event(number: int, at: int, keys_: tuple[str, ...], type_: str, name: str, **fields: Any) -> Event:
     body = {"type": type_, "messageId": f"m{number}", "context": {"device": {"id": "d1", "model": "X"}}, **fields}
     values = (keys_, f"m{number}", type_, name, "web", at, at, at, "golden", None, (Dropped("email", "", "blocked"),))
-    return Event(*values, body, codec.event_line(*values, orjson.dumps(body)))
+    return Event(*values, body)
 
 
 def _events() -> list[Event]:
