@@ -44,7 +44,7 @@ what is empty at the end is left out."""
 class Component:
     """The lines of the newest events of one identifier, in order of arrival, and what earlier ones add up to."""
 
-    __slots__ = ("extra", "forgotten", "recalled", "settled", "signals", "tail", "trimmed", "weight")
+    __slots__ = ("extra", "forgotten", "pending", "recalled", "settled", "signals", "tail", "trimmed")
 
     def __init__(self) -> None:
         self.signals = 0
@@ -57,30 +57,38 @@ class Component:
         self.extra: list[Any] = []
         self.settled = b""
         """The totals of all that is no longer in the tail, encoded; empty where there is nothing."""
-        self.tail: list[bytes] = []
-        self.weight = 0
-        """Bytes in the tail."""
+        self.tail = b""
+        """The lines of the newest events, each behind a line end."""
+        self.pending = 0
+        """How many they are."""
         self.recalled: list[Signalled] | None = None
         """The history entries with signals, once somebody has asked for them."""
 
-    def lines(self) -> list[bytes]:
-        """For a row."""
-        return [orjson.dumps([self.signals, self.trimmed, self.forgotten, *self.extra]), self.settled, *self.tail]
+    def encode(self) -> bytes:
+        """For a row: what changes with every event, the totals and the tail, a line each."""
+        hot = orjson.dumps([self.signals, self.trimmed, self.forgotten, *self.extra])
+        return b"%b\n%b%b" % (hot, self.settled, self.tail)
 
     @classmethod
-    def of(cls, lines: list[bytes]) -> Component:
+    def of(cls, encoded: bytes) -> Component:
         """The component of a row. Fields that a later version appended are kept as they are."""
         self = cls.__new__(cls)
-        hot, self.settled, *self.tail = lines
+        hot, _, rest = encoded.partition(b"\n")
         self.signals, self.trimmed, self.forgotten, *self.extra = orjson.loads(hot)
-        self.weight = sum(map(len, self.tail))
+        self.settled, end, tail = rest.partition(b"\n")
+        self.tail = end + tail
+        self.pending = self.tail.count(b"\n")
         self.recalled = None
         return self
+
+    def lines(self) -> list[bytes]:
+        """The tail, line by line."""
+        return self.tail.split(b"\n")[1:]
 
     @property
     def full(self) -> bool:
         """Whether the tail should be settled."""
-        return len(self.tail) > TAIL or self.weight > TAIL_BYTES
+        return self.pending > TAIL or len(self.tail) > TAIL_BYTES
 
     def note(self, event: Event, signals: list[Any] | None) -> None:
         """Takes one event in."""
@@ -99,22 +107,22 @@ class Component:
             entry += (signals or (), others)
         elif signals:
             entry += (signals,)
-        line = orjson.dumps(entry)
-        self.tail.append(line)
-        self.weight += len(line)
+        self.tail = b"%b\n%b" % (self.tail, orjson.dumps(entry))
+        self.pending += 1
 
     def totals(self, members: Collection[str] = ()) -> Totals:
         """Everything added up. `members`, identifiers of the same person, stay sighted for as long as may be."""
         totals = Totals.of(self.settled)
-        for line in self.tail:
+        for line in self.lines():
             totals.fold(orjson.loads(line), members)
         return totals
 
     def settle(self, members: Collection[str]) -> list[bytes]:
         """Adds the tail up and gives it away."""
         self.settled = self.totals(members).encode()
-        tail, self.tail, self.weight, self.recalled = self.tail, [], 0, None
-        return tail
+        lines = self.lines()
+        self.tail, self.pending, self.recalled = b"", 0, None
+        return lines
 
     def merge(self, other: Component) -> None:
         """Takes another component of the same identifier in. Commutative and associative."""
@@ -127,7 +135,7 @@ class Component:
         self.forgotten = max(self.forgotten, other.forgotten)
         self.extra = self.extra or other.extra
         self.tail += other.tail
-        self.weight += other.weight
+        self.pending += other.pending
         self.recalled = None
 
 
@@ -263,7 +271,7 @@ class Totals:
             while values and len(encoded) > TOTALS_CAP:
                 keep_newest(values, len(values) // 2, last)
                 encoded = orjson.dumps(self.state())
-        return encoded
+        return bytes(memoryview(encoded))  # orjson's own result holds on to 4 KiB
 
     def state(self) -> list[Any]:
         return [

@@ -93,27 +93,27 @@ class Row:
             if len(self.frame) > FRAME_CAP:
                 self.asked = {}
                 self.frame = self._frame()
-        component = self.component
-        if component is None:
-            return self.frame + b"\n%d,%d,%d" % (self.wake, self.since, self.latest)
-        hot = b"%d,%d,%d" % (self.wake, self.since, self.latest)
-        return b"\n".join((self.frame, hot, *component.lines()))
+        times = (self.wake, self.since, self.latest)
+        if self.component is None:
+            return b"%b\n%d,%d,%d" % (self.frame, *times)
+        return b"%b\n%d,%d,%d\n%b" % (self.frame, *times, self.component.encode())
 
     def _frame(self) -> bytes:
-        return orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra])
+        frame = orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra])
+        return bytes(memoryview(frame))  # orjson's own result holds on to 4 KiB
 
     @classmethod
     def decode(cls, key: str, stored: bytes) -> Row:
-        lines = stored.split(b"\n")
         self = cls.__new__(cls)
         self.key = key
-        self.frame = lines[0]
-        _, self.to, members, parts, self.asked, *self.extra = _versioned(lines[0])
+        self.frame, _, rest = stored.partition(b"\n")
+        _, self.to, members, parts, self.asked, *self.extra = _versioned(self.frame)
         self.members = set(members)
         self.parts = set(parts)
-        self.wake, self.since, self.latest = map(int, lines[1].split(b","))
+        times, _, component = rest.partition(b"\n")
+        self.wake, self.since, self.latest = map(int, times.split(b","))
         self.stored_wake = self.wake
-        self.component = None if len(lines) == 2 else Component.of(lines[2:])
+        self.component = Component.of(component) if component else None
         return self
 
 
@@ -125,13 +125,13 @@ def _versioned(line: bytes) -> list[Any]:
 
 
 def encode_component(component: Component) -> bytes:
-    return b"\n".join((b"[%d]" % LAYOUT, *component.lines()))
+    return b"[%d]\n%b" % (LAYOUT, component.encode())
 
 
 def decode_component(stored: bytes) -> Component:
-    head, *lines = stored.split(b"\n")
+    head, _, encoded = stored.partition(b"\n")
     _versioned(head)
-    return Component.of(lines)
+    return Component.of(encoded)
 
 
 def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:
@@ -159,7 +159,7 @@ class Rows:
     Decoded rows stay cached across commits (about `cache` of them); nobody else may write the store meanwhile.
     """
 
-    def __init__(self, store: Store, cache: int = 24_576) -> None:
+    def __init__(self, store: Store, cache: int = 65_536) -> None:
         self._store = store
         self._generation = cache
         self._young: dict[str, Row] = {}
@@ -241,7 +241,7 @@ class Rows:
         """All entries kept of a component, in no particular order."""
         settled = self.get(place(b"h", root.key, member))
         entries: list[Entry] = orjson.loads(settled) if settled else []
-        entries += map(entry_of, component.tail)
+        entries += map(entry_of, component.lines())
         return entries
 
     def members(self, root: Row) -> Iterator[tuple[str, Component]]:
