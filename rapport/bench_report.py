@@ -33,7 +33,7 @@ _FOOT = """\
 
 The goals are 0.30 of the floor in the standard run, 70% of the rate with a million profiles, and 1 GiB of memory.
 
-*accept* parses, validates, finds identifiers and encodes (timed apart, over the same lines); *step* is identity,
+*accept* parses, validates and finds identifiers (timed apart, over the same lines); *step* is identity,
 profile and rules; *encode rows* and *write* commit the input and all it changed (one synced write); *columns* and
 *parquet* are the analytics side.
 Customers come in random order, the worst case for any cache. Before the measurement every customer has had one
