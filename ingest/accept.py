@@ -136,7 +136,7 @@ def _inexact(raw: bytes, encoded: bytes) -> bool:
     A lost duplicate takes at least its key's two quotes along, and only the escape \u0022 brings new ones. A whole
     number beyond 64 bits was read as a float, which orjson writes with `e+`.
     """
-    if raw == encoded:
+    if raw.rstrip() == encoded:
         return False
     return (
         raw.count(b'"') != encoded.count(b'"')
