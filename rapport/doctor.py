@@ -104,7 +104,8 @@ def _store(data: Path) -> Iterator[Finding]:
         state = reader.state()
     outputs = state.get("outputs", {})
     lake = {topic: sum(each.next_offset for each in manifest.load_all(data / LAKE, topic)) for topic in OUTPUTS}
-    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, log at {state.get('log', 0):,}")
+    events = state.get("outputs", {}).get("facts", 0)
+    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, {events:,} events")
     waiting = sum(outputs.values()) - sum(lake.values())
     if waiting < 0:
         yield Finding(

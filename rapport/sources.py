@@ -7,6 +7,7 @@ that what came in is committed and timers are looked at while it is silent.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -20,7 +21,7 @@ from stream.intake import Intake
 
 BATCH = 4_000
 PATIENCE = 0.2
-"""Seconds of silence after which a batch is closed."""
+"""Seconds after which a batch is closed, full or not: what trickles in is committed as it comes."""
 
 Outcome = Event | Rejected
 Seen = Callable[[int, int | None], None]
@@ -87,7 +88,7 @@ def kept(originals: Iterable[bytes], name: str) -> Source:
 
 
 def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
-    """Batches that close when they are full or when the source falls silent; then they may be empty.
+    """Batches that close when they are full or when their time is over; then they may be empty.
 
     Only a thread can wait for input and leave the main one free to commit, to fire timers and to hear a signal.
     """
@@ -104,9 +105,10 @@ def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
     threading.Thread(target=read, name=WAITING, daemon=True).start()
     while True:
         batch: list[Outcome] = []
+        closing = time.monotonic() + PATIENCE
         try:
             while len(batch) < BATCH:
-                item = queue.get(timeout=PATIENCE)
+                item = queue.get(timeout=max(0.0, closing - time.monotonic()))
                 if item is None or isinstance(item, BaseException):
                     if batch:
                         yield batch

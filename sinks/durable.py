@@ -24,11 +24,18 @@ def told_plainly(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise FolderUnwritable(f"No space is left for {folder}. Free some, then run the command again.") from error
+            raise full(folder) from error
         if error.errno in _REFUSED:
             raise FolderUnwritable(f"{folder} cannot be written. Give yourself write permission to it.") from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise DataFolderError(f"{folder} cannot be used ({reason}). Check the disk, then try again.") from error
+
+
+def full(folder: Path) -> FolderUnwritable:
+    """What to say when the disk is full."""
+    return FolderUnwritable(
+        f"The disk under {folder} is full: free some space and run the same command again; what was taken is safe."
+    )
 
 
 def replace_file(path: Path, content: bytes) -> None:

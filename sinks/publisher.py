@@ -20,7 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable
+from schemas.errors import DataFolderError, FolderBusy
 from schemas.topics import OUTPUTS
 from sinks import durable, manifest
 from sinks.manifest import Manifest
@@ -187,6 +187,6 @@ def _workspace(target: Path) -> Iterator[Path]:
 def _plainly(error: duckdb.Error, folder: Path, lake_root: Path) -> DataFolderError:
     text = str(error)
     if any(os.strerror(code) in text for code in durable.FULL):
-        return FolderUnwritable(f"No space is left for {folder}. Free some, then run the command again.")
+        return durable.full(folder)
     first_line = text.partition("\n")[0]
     return DataFolderError(f"The lake {lake_root} cannot be published ({first_line}). Run `rapport doctor`.")

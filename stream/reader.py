@@ -57,6 +57,6 @@ class Reader:
         return self._store.get(negative_link(a, b)) is not None
 
     def state(self) -> dict[str, Any]:
-        """Positions and totals of the engine: `{"log", "outputs", "profiles", "swept"}`."""
+        """Positions and totals of the engine: `{"outputs", "profiles", "swept"}`."""
         state: dict[str, Any] = orjson.loads(self._store.get(STATE) or b"{}")
         return state

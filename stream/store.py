@@ -173,9 +173,7 @@ def told(error: Exception, folder: Path) -> DataFolderError:
             "or choose another folder with --data."
         )
     if any(words in text for words in ("No space left", "File too large", "Disk quota")):
-        return FolderUnwritable(
-            f"The disk under {folder} is full: free some space and run the same command again; what was taken is safe."
-        )
+        return durable.full(folder)
     if any(words in text for words in ("Read-only", "Permission denied", "Not a directory", "File exists")):
         return FolderUnwritable(
             f"{folder} cannot be written ({text}): check its permissions or choose another folder with --data."

@@ -8,8 +8,12 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from hypothesis import settings
 
 from rapport import cli, console
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class Ended(NamedTuple):

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from rapport.sorting import SCRATCH
+from rapport.sources import Source
 from stream.engine import Engine
 from stream.plan import Plan
 
@@ -194,6 +195,20 @@ def test_import_reads_a_table_by_sql(rapport, tmp_path):
 # --- endings from outside -------------------------------------------------------------------------------------------
 
 
+def test_what_trickles_in_is_taken_as_it_comes():
+    """A source that never falls silent for long would otherwise be held back until a whole batch is there."""
+
+    def steady():
+        for number in range(20):
+            time.sleep(0.05)
+            yield number
+
+    source = Source("steady", lambda _intake, _seen: steady(), may_wait=True)
+    batches = [list(batch) for batch in source.batches(None, None)]
+    assert [each for batch in batches for each in batch] == list(range(20))
+    assert len(batches) > 2
+
+
 def _started(*arguments: object) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-W", "error", "-m", "rapport", *map(str, arguments)]
@@ -206,9 +221,9 @@ def _applied(rapport, data: Path) -> int:
     return ended.json[0]["n"] if ended.code == 0 else 0
 
 
-def _log_reaches(rapport, data: Path, end: int) -> bool:
+def _has_taken(rapport, data: Path, events: int) -> bool:
     found = rapport("doctor", "--data", data, "--json").json["findings"]
-    return any(each["check"] == "store" and each["found"].endswith(f"log at {end}") for each in found)
+    return any(each["check"] == "store" and each["found"].endswith(f", {events} events") for each in found)
 
 
 @pytest.mark.parametrize(("asked", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -218,7 +233,7 @@ def test_a_waiting_engine_commits_at_once_and_publishes_when_asked_to_stop(rappo
     process.stdin.write(b"".join(orjson.dumps(cart(number, "2026-03-02T10:00:00Z")) + b"\n" for number in range(7)))
     process.stdin.flush()
     deadline = time.monotonic() + 30
-    while not _log_reaches(rapport, tmp_path / "d", 7):
+    while not _has_taken(rapport, tmp_path / "d", 7):
         assert time.monotonic() < deadline, "seven lines on a pipe that stays open were not committed"
         time.sleep(0.1)
     process.send_signal(asked)

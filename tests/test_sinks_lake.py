@@ -281,7 +281,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
 def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     lake = Lake(tmp_path)
     lake.append("facts", 0, numbered(0, 200))
-    with full_disk(500), pytest.raises(FolderUnwritable, match="No space is left"):
+    with full_disk(500), pytest.raises(FolderUnwritable, match="is full"):
         lake.flush()
     assert Lake(tmp_path).next_offset("facts") == 0
     assert lake.flush()["facts"] == 200
@@ -293,7 +293,7 @@ def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     [
         (errno.EROFS, FolderUnwritable, "write permission"),
         (errno.EACCES, FolderUnwritable, "write permission"),
-        (errno.ENOSPC, FolderUnwritable, "No space"),
+        (errno.ENOSPC, FolderUnwritable, "is full"),
         (errno.EIO, DataFolderError, "Check the disk"),
     ],
 )
