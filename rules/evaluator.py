@@ -51,10 +51,6 @@ class RuleSet:
         """Microseconds: the longest window of any rule, 0 without one."""
         self._reactions = _by_event(self.active)
 
-    def watches(self, name: str) -> bool:
-        """Does any rule mention events of this name?"""
-        return name in self._reactions
-
     def on_event(self, event: Event, late: bool = False) -> Reaction | None:
         """What the event means; None when it means nothing. A late one only closes and restarts windows."""
         found = self._reactions.get(event.name)

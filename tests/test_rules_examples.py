@@ -55,7 +55,7 @@ def test_the_shop_has_its_rules(shop: RuleSet) -> None:
         "low-survey-score": "live",
     }
     assert shop.horizon == 7 * instant.DAY
-    assert not shop.watches("page")
+    assert not fired(shop, "page", {}) | armed(shop, "page", {})
 
 
 def test_what_fires_at_once(shop: RuleSet) -> None:
