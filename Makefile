@@ -26,7 +26,7 @@ check: $(VENV)/.dev ## lint, format, types and the import rules
 	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.runtime ## the speed report of this machine
-	@$(BIN)/rapport bench
+	@$(BIN)/rapport bench --all --report docs/benchmarks.md
 
 clean: ## remove the virtual environment and the caches, never data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,6 +36,9 @@ FRAME_CAP = ROW_CAP - TOTALS_CAP - TAIL_BYTES
 ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 PIECE_BYTES = 256 * 1024
+SMALL_CACHE = 8_192
+LARGE_EVERY = 200
+"""Small generations after which a large one is tried again: whoever was strange may have become a regular."""
 
 
 class Store(Protocol):
@@ -156,12 +159,18 @@ def place(kind: bytes, root: str, member: str) -> bytes:
 class Rows:
     """A lane's rows: reads through to the store, gathers changes until `changes` takes them.
 
-    Decoded rows stay cached across commits (about `cache` of them); nobody else may write the store meanwhile.
+    Decoded rows stay cached across commits, up to twice `cache`; nobody else may write the store meanwhile. Where most
+    rows had to be read anyway, a small cache does as well and stays in the processor's: then it is a small one for a
+    while.
     """
 
     def __init__(self, store: Store, cache: int = 65_536) -> None:
         self._store = store
-        self._generation = cache
+        self._cache = self._room = cache
+        self._read = 0
+        """Rows of the young generation that were in no cache."""
+        self._small = 0
+        """Small generations since the last large one."""
         self._young: dict[str, Row] = {}
         self._old: dict[str, Row] = {}
         self._dirty: dict[str, Row] = {}
@@ -180,6 +189,7 @@ class Rows:
             if stored is None:
                 return None
             row = Row.decode(key, stored)
+            self._read += 1
         self._young[key] = row
         return row
 
@@ -360,7 +370,13 @@ class Rows:
         """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
         self.encode()
         changed, self._raw = self._raw, {}
-        if len(self._young) > self._generation:
-            self._old = self._young
-            self._young = {}
+        if len(self._young) > self._room:
+            self._turn_over()
         return changed
+
+    def _turn_over(self) -> None:
+        """The young generation becomes the old one, which is forgotten."""
+        useless = self._read > len(self._young) * 3 // 4
+        self._small = (self._small + 1) % LARGE_EVERY if useless else 0
+        self._room = min(SMALL_CACHE, self._cache) if self._small else self._cache
+        self._old, self._young, self._read = self._young, {}, 0
