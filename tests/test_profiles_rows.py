@@ -116,6 +116,37 @@ def test_a_row_survives_the_change_of_cache_generations() -> None:
         assert rows.find(f"email:{number}") is found
 
 
+def test_regulars_are_cached_again_after_a_crowd_of_strangers(monkeypatch) -> None:
+    monkeypatch.setattr("profiles.rows.SMALL_CACHE", 4)
+    monkeypatch.setattr("profiles.rows.LARGE_EVERY", 3)
+    reads: list[bytes] = []
+
+    class Counting(Memory):
+        def get(self, key: bytes) -> bytes | None:  # type: ignore[override]
+            reads.append(key)
+            return super().get(key)
+
+    store = Counting()
+    writer = Rows(store)
+    for number in range(400):
+        writer.born(f"email:{number}")
+    store.write(writer.changes())
+    rows = Rows(store, cache=32)
+
+    def met(numbers: range) -> int:
+        before = len(reads)
+        for number in numbers:
+            found = rows.find(f"email:{number}")
+            assert found is not None
+            rows.touch(found)
+            store.write(rows.changes())
+        return len(reads) - before
+
+    assert [met(range(20)), met(range(20))] == [20, 0]
+    assert met(range(20, 400)) == 380
+    assert [met(range(20)) for _ in range(10)][-1] == 0
+
+
 # --- moving -----------------------------------------------------------------------------------------------------------
 
 
