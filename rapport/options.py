@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from stream.cluster import Cluster
 
 Data = Annotated[
     Path,
@@ -21,6 +25,14 @@ Plan = Annotated[
         file_okay=False,
     ),
 ]
+Brokers = Annotated[
+    str | None,
+    typer.Option("--brokers", metavar="HOST:PORT,...", help="The Kafka brokers; else RAPPORT_BROKERS names them."),
+]
+HttpPort = Annotated[
+    int | None,
+    typer.Option("--http-port", metavar="PORT", help="For probes, metrics and queries; else RAPPORT_HTTP_PORT."),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
 
 DATA = Path("data")
@@ -35,3 +47,27 @@ def key(text: str) -> str:
     if not (colon and type_.strip() and value.strip()):
         raise UsageError(f"{text!r} is no identifier; write TYPE:VALUE, for example email:ann@example.com")
     return key_of(type_.strip(), value.strip())
+
+
+def cluster(brokers: str | None, data: Path = DATA, **others: object) -> Cluster:
+    """The Kafka cluster that options and settings name. Raises SettingsError, naming everything that is wrong."""
+    needs_packages()
+    from rapport import settings
+
+    return settings.cluster(brokers=brokers, data=None if data == DATA else data, **others)
+
+
+def needs_packages() -> None:
+    """Raises UsageError where Rapport was installed without what a cluster needs."""
+    from schemas.errors import UsageError
+
+    missing = [name for name in ("aiokafka", "faust", "kafka", "pydantic_settings") if not _installed(name)]
+    if missing:
+        raise UsageError(f"Kafka needs more packages ({', '.join(missing)}): pip install 'rapport-cdp[cluster]'")
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # Faust, once imported, is a module without a specification
+        return True

@@ -2,12 +2,14 @@
 
 RapportError
 |- UsageError            the command was called wrongly            exit 2
+|  `- SettingsError      settings are missing or wrong
 |- PlanError             the plan folder cannot be loaded          exit 1
 |- InputError            a file or stream cannot be read           exit 1
 |- DataFolderError       the data folder cannot be used            exit 1
 |  |- FolderBusy         another process has it open
 |  |- FolderTooNew       a newer version wrote it
 |  `- FolderUnwritable   read-only, or the disk is full
+|- ClusterError          the Kafka cluster cannot be used          exit 1
 |- QueryError            the SQL or its result                     exit 1
 `- RowError              a stored value cannot be read             exit 1
 
@@ -31,6 +33,10 @@ class UsageError(RapportError):
     """The command line makes no sense."""
 
     exit_code = 2
+
+
+class SettingsError(UsageError):
+    """Settings are missing or wrong; the text has one line for each, naming its variable, never its value's secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,10 @@ class FolderTooNew(DataFolderError):
 
 class FolderUnwritable(DataFolderError):
     """The data folder cannot be written: read-only or out of space."""
+
+
+class ClusterError(RapportError):
+    """The Kafka cluster cannot be reached, refuses what is asked, or has other topics than Rapport needs."""
 
 
 class QueryError(RapportError):

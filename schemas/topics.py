@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Partitions = Literal["P", 1]
+
+MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+"""What every topic takes at most; producers are set to the same."""
+TOMBSTONES_DAYS: Final = 7
+"""How long a changelog remembers that a row was deleted. Local state that is older must be rebuilt."""
+_SEGMENT_BYTES: Final = 64 * 1024 * 1024
+_DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,30 @@ class Topic:
     retention_days: int | None
     """None: never by time."""
     holds: str
+
+    def settings(self) -> Mapping[str, str]:
+        """Kafka's settings of the topic, as `rapport topics` creates and checks them.
+
+        Only closed segments are compacted or expire, so a segment is closed after a day or 64 MiB: a lane that lost its
+        disk reads little that is superseded, and retention means what it says. Nothing expires by size.
+        """
+        common = {
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+            "segment.bytes": str(_SEGMENT_BYTES),
+            "segment.ms": str(_DAY_MS),
+        }
+        if self.cleanup == "compact":
+            return common | {
+                "delete.retention.ms": str(TOMBSTONES_DAYS * _DAY_MS),
+                "min.cleanable.dirty.ratio": "0.3",
+            }
+        kept = -1 if self.retention_days is None else self.retention_days * _DAY_MS
+        return common | {"retention.bytes": "-1", "retention.ms": str(kept)}
+
+    def count(self, partitions: int) -> int:
+        """How many partitions it has where there are so many lanes."""
+        return partitions if self.partitions == "P" else self.partitions
 
 
 TOPICS = {

@@ -1,8 +1,11 @@
-"""Shared fixtures: the command line, called as a person would call it."""
+"""Shared fixtures: the command line, called as a person would call it, and a real broker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import settings
 
+from kafka_broker import GIVEN, Broker, NoBroker, shared_broker, start_broker
 from rapport import cli, console
 
 settings.register_profile("untimed", deadline=None)
@@ -38,8 +42,9 @@ Rapport = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAPPORT_DATA", "RAPPORT_PLAN", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name == "COLUMNS" or (name.startswith("RAPPORT_") and name != GIVEN):
+            monkeypatch.delenv(name)
     for terminal in (console.out, console.err):
         monkeypatch.setattr(terminal, "width", console.PIPED_WIDTH)
 
@@ -69,3 +74,44 @@ def ndjson(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One Kafka broker for all tests of this run, in however many processes; each keeps to topics with its `prefix`."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with needed(), shared_broker(folder / "kafka") as shared:
+        yield shared
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Broker]:
+    """A broker of this test's own, to kill and to restart."""
+    with needed():
+        own = start_broker()
+    yield own
+    own.stop()
+
+
+@pytest.fixture
+def prefix(broker: Broker) -> Iterator[str]:
+    """What the names of this test's topics, groups and transactions start with; its topics are deleted afterwards."""
+    from kafka import KafkaAdminClient
+
+    mine = f"t{secrets.token_hex(4)}-"
+    yield mine
+    with closing(KafkaAdminClient(bootstrap_servers=broker.address)) as admin:
+        if topics := [name for name in admin.list_topics() if name.startswith(mine)]:
+            admin.delete_topics(topics, raise_errors=False)
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Without a broker a test counts as skipped, in continuous integration as failed."""
+    try:
+        yield
+    except NoBroker as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))

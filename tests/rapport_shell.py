@@ -16,7 +16,8 @@ from stream.store import PUBLISHED
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 SHOP = ROOT / "examples" / "shop"
-RAPPORT = (sys.executable, "-W", "error", "-m", "rapport")
+_KAFKA_PYTHON = tuple(f"-Wignore:{name} is deprecated:DeprecationWarning" for name in ("read_text", "open_text"))
+RAPPORT = (sys.executable, "-Werror", *_KAFKA_PYTHON, "-m", "rapport")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 TABLES = (

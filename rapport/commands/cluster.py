@@ -1,0 +1,120 @@
+"""`rapport topics` and `rapport config`: what a cluster needs before its processes start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rapport.options import DATA, Brokers, Data, Json, Plan
+from rapport.options import cluster as named
+
+if TYPE_CHECKING:
+    from stream.topology import Difference
+
+topics = typer.Typer(help="The Kafka topics: made, compared.", no_args_is_help=True)
+config = typer.Typer(help="The settings of a cluster's processes.", no_args_is_help=True)
+
+
+@topics.command()
+def create(brokers: Brokers = None, json: Json = False) -> None:
+    """Create the topics that are missing; those that exist are compared and left as they are."""
+    from rapport import console
+    from stream import topology
+
+    done = topology.create(named(brokers))
+    if json:
+        told = [difference._asdict() for difference in done.differences]
+        console.emit({"created": done.created, "existed": done.existed, "differences": told})
+    else:
+        console.show(f"{console.counted(len(done.created), 'topic')} created, {len(done.existed)} were there.")
+        _compare(done.differences)
+    if done.differences:
+        raise typer.Exit(1)
+
+
+@topics.command()
+def check(brokers: Brokers = None, json: Json = False) -> None:
+    """Name every difference between the topics as they are and as they should be."""
+    from rapport import console
+    from stream import topology
+
+    differences = topology.check(named(brokers))
+    if json:
+        told = [difference._asdict() for difference in differences]
+        console.emit({"ok": not differences, "differences": told})
+    elif differences:
+        _compare(differences)
+    else:
+        console.show("All topics are as they should be.")
+    if differences:
+        raise typer.Exit(1)
+
+
+@config.callback()
+def _config() -> None:
+    pass
+
+
+@config.command()
+def show(
+    redacted: Annotated[  # noqa: ARG001 - no secret is ever shown; whoever pastes the output can say so
+        bool, typer.Option("--redacted", help="Leave secrets out, as it always does.")
+    ] = True,
+    brokers: Brokers = None,
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
+    """Every setting, its value and whether it is the default. Secrets stay in their files."""
+    from rapport import console
+    from rapport.options import needs_packages
+
+    needs_packages()
+    from rapport.settings import PREFIX, load
+
+    settings = load(brokers=brokers, data=None if data == DATA else data, plan=plan)
+    rows = [
+        (PREFIX + name.upper(), value, "set" if name in settings.model_fields_set else "default")
+        for name, value in settings.model_dump(mode="json").items()
+    ]
+    if json:
+        console.emit({name: {"value": value, "from": origin} for name, value, origin in rows})
+        return
+    shown = ([name, _text(value), origin] for name, value, origin in rows)
+    console.show(console.table("", ("setting", "value", "from"), shown))
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, list):
+        return ",".join(value)
+    return None if value is None else str(value)
+
+
+def _compare(differences: Sequence[Difference]) -> None:
+    """What differs, and once for each kind what to do about it."""
+    from rapport import console
+    from stream.topology import MISSING
+
+    if not differences:
+        return
+    console.show(
+        console.table(
+            "",
+            ("topic", "what", "should be", "is"),
+            ([each.topic, each.what, each.wanted, each.found] for each in differences),
+        )
+    )
+    kinds = {each.what for each in differences}
+    if "topic" in kinds:
+        console.say(f"What is {MISSING} is created by: rapport topics create")
+    if "partitions" in kinds:
+        console.say(
+            "Partitions are fixed when topics are created: set RAPPORT_PARTITIONS to what is there, or start anew "
+            "under another RAPPORT_TOPIC_PREFIX."
+        )
+    if kinds - {"topic", "partitions"}:
+        console.say(
+            "Set the rest with Kafka's own tools: kafka-configs for settings, kafka-reassign-partitions for copies."
+        )
