@@ -205,7 +205,7 @@ class Rejected(NamedTuple):
 
     rejected_at: int
     stage: str
-    """`accept` or `identify`."""
+    """`accept`, `identify` or `record` (a line on a topic that is no message)."""
     code: str
     field: str
     value: str

@@ -1,24 +1,16 @@
-"""The parts of the simulator: logs with transactions, stores in memory, and the lanes around the real steps."""
+"""The parts of the simulator: logs with transactions, stores in memory, and what is durable of a lane."""
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
-from profiles.linker import Linker
-from profiles.rows import Rows
-from schemas import codec
 from schemas.keys import partition_of
-from schemas.messages import Event, Internal, Message, Rejected, Request, Wake
-from stream.home import Effects, Home
-
-LINKS = "links"
-
-Sent = tuple[str, Message]
-"""The log a message goes to, and the message."""
+from schemas.messages import Event, Rejected
+from stream.home import Effects
+from stream.owners import HomeLane, LinkerLane, Sent
 
 
 class Memory(dict[bytes, bytes]):
@@ -106,98 +98,10 @@ class Log:
         return [record for transaction, record in self._records if transaction.state == "committed"]
 
 
-class HomeLane:
-    """An owner of a partition: the real step over the rows it opened, and a heap of wakes."""
-
-    def __init__(self, home: Home, rows: Rows, store: Memory, partitions: int) -> None:
-        self._home = home
-        self._rows = rows
-        self._partitions = partitions
-        self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
-        heapq.heapify(self._wakes)
-
-    def step(self, record: bytes, now: int) -> tuple[Effects, list[Sent]]:
-        """Takes one record; gives what it did and what is to be sent."""
-        home = self._home
-        for message in opened(record):
-            if isinstance(message, Event):
-                home.event(message)
-            elif isinstance(message, Rejected):
-                home.reject(message, message.rejected_at)
-            else:
-                home.message(cast(Internal, message), now)
-        effects, home.effects = home.effects, Effects()
-        for wake in effects.wakes:
-            heapq.heappush(self._wakes, wake)
-        sent: list[Sent] = [(f"internal/{partition}", message) for partition, message in effects.internal]
-        return effects, sent + [(LINKS, request) for request in effects.links]
-
-    def due(self) -> int | None:
-        """When the next timer is due."""
-        return self._wakes[0][0] if self._wakes else None
-
-    def wake(self) -> Wake:
-        """The record for the row whose timer is due next. One that is no longer wanted does no harm."""
-        return Wake(heapq.heappop(self._wakes)[1])
-
-    def changes(self) -> Mapping[bytes, bytes | None]:
-        """The changed rows, for a commit."""
-        return self._rows.changes()
-
-
-class LinkerLane:
-    """The owner of the linker's partition."""
-
-    def __init__(self, linker: Linker, partitions: int) -> None:
-        self._linker = linker
-        self._partitions = partitions
-
-    def step(self, record: bytes, now: int) -> tuple[Effects, list[Sent]]:  # noqa: ARG002 - as every lane
-        """Takes one record of requests; gives the decisions and the orders that are to be sent."""
-        effects = Effects()
-        sent: list[Sent] = []
-        for request in opened(record):
-            decisions, orders = self._linker.decide(cast(Request, request))
-            effects.identity += decisions
-            sent += [(f"internal/{partition_of(order.row, self._partitions)}", order) for order in orders]
-        return effects, sent
-
-    def due(self) -> int | None:
-        """The linker waits for nothing."""
-        return None
-
-    def changes(self) -> Mapping[bytes, bytes | None]:
-        """The changed rows, for a commit."""
-        return self._linker.changes()
-
-
-def envelope(messages: Iterable[Message]) -> bytes:
-    """A record: one line a message."""
-    return b"\n".join([codec.encode(message) for message in messages])
-
-
-def opened(record: bytes) -> list[Message]:
-    """The messages of a record."""
-    return [codec.decode(line) for line in record.split(b"\n")]
-
-
 def events_log(each: Event | Rejected, partitions: int) -> str:
     """The log in which an input arrives: that of its home."""
     key = each.identifiers[0] if isinstance(each, Event) else each.rejection_id
     return f"events/{partition_of(key, partitions)}"
-
-
-def gather(total: Effects, effects: Effects) -> None:
-    """Adds what one step did to what others did."""
-    total.facts += effects.facts
-    total.triggers += effects.triggers
-    total.decisions += effects.decisions
-    total.identity += effects.identity
-    total.rejected += effects.rejected
-    total.duplicate += effects.duplicate
-    total.late += effects.late
-    total.profiles += effects.profiles
-    total.hops = max(total.hops, effects.hops)
 
 
 @dataclass(slots=True)

@@ -17,21 +17,11 @@ from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas.instant import MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Request, Split
+from stream.envelope import envelope
 from stream.home import Effects, Home
+from stream.owners import LINKS, HomeLane, LinkerLane, Origin, gather
 from stream.plan import Plan
-from stream.simulated import (
-    LINKS,
-    Fault,
-    HomeLane,
-    LinkerLane,
-    Log,
-    Memory,
-    Owned,
-    Transaction,
-    envelope,
-    events_log,
-    gather,
-)
+from stream.simulated import Fault, Log, Memory, Owned, Transaction, events_log
 
 LONGEST = 100_000
 """Ticks after which a run is taken to be endless: more than twenty times what one needs."""
@@ -256,7 +246,7 @@ class Simulator:
             else:
                 rows = self.rows_type(owned.store)
                 home = self.home_type(rows, self.plan, lane, self.partitions)
-                owned.owner = HomeLane(home, rows, owned.store, self.partitions)
+                owned.owner = HomeLane(home, rows, owned.store, lane, self.partitions)
         return owned.owner
 
     def _move(self, lane: int) -> None:
@@ -300,7 +290,8 @@ class Simulator:
             found = self.logs[log].read(transaction.positions.get(log, self.lanes[lane].positions[log]))
             assert found is not None
             transaction.positions[log], record = found
-            effects, sent = owner.step(record, self.now - self.lanes[lane].slow)
+            origin = Origin(log.partition("/")[0], lane, transaction.positions[log] - 1)
+            effects, sent = owner.step(record, self.now - self.lanes[lane].slow, origin)
             transaction.sent += sent
             gather(transaction.outputs, effects)
         else:

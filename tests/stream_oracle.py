@@ -12,7 +12,8 @@ from profiles.settings import IdentitySettings
 from schemas.instant import HOUR
 from schemas.keys import profile_id
 from schemas.messages import Event, Link, Rejected, Split
-from stream.simulated import LINKS, opened
+from stream.envelope import opened
+from stream.owners import LINKS, Unreadable
 from stream.simulator import Endless, Pause, Simulator
 from stream_world import SPANNING, STARTS, World
 
@@ -88,7 +89,7 @@ def judge(world: World, simulator: Simulator) -> list[str]:
             simulator.run(items)
             snapshots.append(_snapshot(simulator, pause))
             simulator.run([Pause(pause)])
-    except (Endless, RecursionError) as error:
+    except (Endless, Unreadable) as error:
         return [f"endless: {error}"]
     checks = (_accounts, _identity, _places, _figures, _wakes, _timers, _closing)
     return [f"{check.__name__[1:]}: {said}" for check in checks for said in check(world, simulator, snapshots)]
