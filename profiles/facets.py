@@ -95,7 +95,7 @@ def fold_order(row: bytes | None, event: Event) -> bytes:
     """An order: [placed at, message id, amount, currency, refunded, undone].
 
     Until it was placed, `placed at` is 0, the amount None, and message id and currency are those of the refund with
-    the largest message id.
+    the largest message id. What a later version appends is kept.
     """
     properties = event.body.get("properties") or {}
     currency = money.currency(properties.get("currency"))
@@ -123,7 +123,7 @@ def merge_order(mine: bytes, other: bytes) -> bytes:
 def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
     newest = max(mine, other, key=lambda order: (order[0], order[1]))
     refunded = money.text(money.exact(mine[4]) + money.exact(other[4]))
-    return orjson.dumps([*newest[:4], refunded, mine[5] or other[5]])
+    return orjson.dumps([*newest[:4], refunded, mine[5] or other[5], *(mine[6:] or other[6:])])
 
 
 # --- settled history ------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from profiles.settings import IdentitySettings, trimmed
 from schemas.event import ID_CHARACTERS
-from schemas.keys import key_of
+from schemas.keys import key_of, split_key
 from schemas.messages import Dropped, Rejected
 from schemas.refusal import Oversized, reject, shown
 
@@ -92,6 +92,14 @@ def _extracted(body: Mapping[str, Any], type_: str, settings: IdentitySettings) 
             dropped.append(key._replace(type="previous_id"))
     ordered = tuple(keys) if len(keys) < 2 else tuple(sorted(keys, key=lambda key: (keys[key], key)))
     return Identified(ordered, previous, tuple(dropped))
+
+
+def normalized(key: str, settings: IdentitySettings) -> str | None:
+    """The key that an event naming this identifier would have got; None where it would have been dropped."""
+    type_, value = split_key(key)
+    named = {"context": {"externalIds": [{"id": value, "type": type_, "collection": "users", "encoding": "none"}]}}
+    keys = extract(named, "track", settings).keys
+    return keys[0] if keys else None
 
 
 def nothing_left(raw: bytes | Oversized, dropped: Sequence[Dropped], source: str, now: int) -> Rejected:

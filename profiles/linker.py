@@ -10,6 +10,8 @@ Rows, by first byte:
     n KEY \\0 KEY         a negative link, the smaller key first
     r KEY \\0 KEY \\0 WHY   a refusal that has been recorded
     #                    the number of the last decision
+
+What a later version appends to the first is kept.
 """
 
 from __future__ import annotations
@@ -19,24 +21,24 @@ from typing import Any
 
 import orjson
 
-from profiles.rows import Store
+from profiles.rows import LAYOUT, Store, versioned
 from profiles.settings import IdentitySettings
 from schemas.keys import split_key
 from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Request, Root
 
-LAYOUT = 1
 NUMBER = b"#"
 
 
 class _Known:
     """What the linker knows of one identifier."""
 
-    __slots__ = ("members", "negatives", "root")
+    __slots__ = ("extra", "members", "negatives", "root")
 
-    def __init__(self, root: str, members: list[str], negatives: int) -> None:
+    def __init__(self, root: str, members: list[str], negatives: int, *extra: Any) -> None:
         self.root = root
         self.members = members
         self.negatives = negatives
+        self.extra = extra
 
 
 class Linker:
@@ -187,11 +189,7 @@ class Linker:
         known = self._cache.get(key)
         if known is None:
             stored = self._store.get(b"l" + key.encode())
-            if stored is None:
-                known = _Known(key, [key], 0)
-            else:
-                _, root, members, negatives = orjson.loads(stored)[:4]
-                known = _Known(root, members, negatives)
+            known = _Known(key, [key], 0) if stored is None else _Known(*versioned(stored)[1:])
             self._cache[key] = known
         return known
 
@@ -208,7 +206,8 @@ class Linker:
         """The changed rows since the last call, encoded. The caller commits them, all or nothing."""
         changed: dict[bytes, bytes | None] = dict(self._raw)
         for key, known in self._dirty.items():
-            changed[b"l" + key.encode()] = orjson.dumps([LAYOUT, known.root, known.members, known.negatives])
+            row = [LAYOUT, known.root, known.members, known.negatives, *known.extra]
+            changed[b"l" + key.encode()] = orjson.dumps(row)
         self._raw = {}
         self._dirty = {}
         if len(self._cache) > self._generation:

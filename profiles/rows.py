@@ -110,7 +110,7 @@ class Row:
         self = cls.__new__(cls)
         self.key = key
         self.frame, _, rest = stored.partition(b"\n")
-        _, self.to, members, parts, self.asked, *self.extra = _versioned(self.frame)
+        _, self.to, members, parts, self.asked, *self.extra = versioned(self.frame)
         self.members = set(members)
         self.parts = set(parts)
         times, _, component = rest.partition(b"\n")
@@ -120,7 +120,8 @@ class Row:
         return self
 
 
-def _versioned(line: bytes) -> list[Any]:
+def versioned(line: bytes) -> list[Any]:
+    """A list whose first element is the version of its layout. Raises RowError where that is a newer one."""
     head: list[Any] = orjson.loads(line)
     if head[0] > LAYOUT:
         raise RowError(f"A stored row has layout {head[0]}; this Rapport reads up to {LAYOUT}. Upgrade Rapport.")
@@ -133,7 +134,7 @@ def encode_component(component: Component) -> bytes:
 
 def decode_component(stored: bytes) -> Component:
     head, _, encoded = stored.partition(b"\n")
-    _versioned(head)
+    versioned(head)
     return Component.of(encoded)
 
 

@@ -110,7 +110,7 @@ def _orders(rows: Rows, root: Row) -> dict[str, Any]:
     refunded: dict[str, Decimal] = {}
     latest = []
     for order, row in merged.items():
-        placed_at, _, amount, currency, parts, undone = orjson.loads(row)
+        placed_at, _, amount, currency, parts, undone, *_ = orjson.loads(row)
         gross, back = money.exact(amount or "0"), money.exact(parts)
         if undone:
             back = max(back, gross)
