@@ -1,0 +1,19 @@
+"""`rapport worker`: takes events from Kafka, resolves who is who, runs the rules."""
+
+from __future__ import annotations
+
+import typer
+
+from rapport.options import DATA, Brokers, Data, HttpPort, Plan
+from rapport.options import cluster as named
+
+
+def worker(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, http_port: HttpPort = None) -> None:
+    """Take events from Kafka and act on them, until told to stop; any number share the partitions."""
+    cluster = named(brokers, data, http_port=http_port)
+    from rapport import plan_folder
+    from rapport.working import work
+
+    code = work(cluster, plan_folder.load(plan))
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,28 @@
+"""A worker process on a clock that a test sets: `kafka_worker.py ADDRESS PREFIX PARTITIONS DATA PLAN [CLOCK]`.
+
+CLOCK is a file with an instant in it; without one the worker lives on wall time. It is `rapport worker` otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rapport import plan_folder
+from rapport.working import work
+from schemas.errors import RapportError
+from stream.cluster import Cluster
+from stream.worker import wall
+
+
+def main(address: str, prefix: str, partitions: str, data: str, plan: str, clock: str = "") -> int:
+    cluster = Cluster((address,), Path(data), prefix=prefix, partitions=int(partitions))
+    try:
+        return work(cluster, plan_folder.load(Path(plan)), (lambda: int(Path(clock).read_text())) if clock else wall)
+    except RapportError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

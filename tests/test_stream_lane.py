@@ -1,0 +1,201 @@
+"""A lane against a real broker: what a fence stops, how a local copy catches up, and when a lane must stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import aiokafka
+import pytest
+from kafka import KafkaAdminClient, TopicPartition
+
+from kafka_broker import Broker
+from schemas.instant import DAY
+from stream import topology
+from stream.cluster import Cluster
+from stream.lane import Lane, home
+from stream.lanestore import LaneStore, Memory, Reached
+from stream.plan import Plan
+from stream.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
+from stream.transactions import Fenced, Transactions
+from stream.upkeep import delete_records
+
+NOW = 20_000 * DAY
+
+
+@pytest.fixture
+def cluster(broker: Broker, prefix: str, tmp_path: Path) -> Cluster:
+    made = Cluster((broker.address,), tmp_path, prefix=prefix, partitions=1)
+    topology.create(made)
+    return made
+
+
+async def committed(cluster: Cluster, topic: str) -> list[tuple[bytes, bytes | None]]:
+    """Every committed record of partition 0."""
+    log = aiokafka.TopicPartition(cluster.topic(topic), 0)
+    found: list[tuple[bytes, bytes | None]] = []
+    async with reader(cluster) as consumer:
+        end = (await consumer.end_offsets([log]))[log]
+        consumer.assign([log])
+        consumer.seek(log, 0)
+        while await consumer.position(log) < end:
+            for records in (await consumer.getmany(log, timeout_ms=200)).values():
+                found += [(record.key, record.value) for record in records]
+    return found
+
+
+# --- fences ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["begin_transaction", "send_batch", "commit_transaction"])
+def test_nothing_of_an_owner_becomes_visible_once_another_has_fenced_it(cluster: Cluster, step: str) -> None:
+    log = (cluster.topic("triggers"), 0)
+
+    async def run() -> None:
+        old, new = Transactions(cluster, "lane-0"), Transactions(cluster, "lane-0")
+        await old.fence()
+        await old.commit({log: [(b"k", b"before")]})
+        frozen_at(old, step, new.fence)
+        with pytest.raises(Fenced):
+            await asyncio.wait_for(old.commit({log: [(b"k", b"late")]}), 30)
+        await new.commit({log: [(b"k", b"after")]})
+        assert await committed(cluster, "triggers") == [(b"k", b"before"), (b"k", b"after")]
+        await asyncio.gather(old.close(), new.close())
+
+    asyncio.run(run())
+
+
+def frozen_at(transactions: Transactions, step: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """The owner freezes before this step of its next commit; meanwhile something happens."""
+    producer: Any = transactions._producer
+    real = getattr(producer, step)
+
+    async def thawed(*args: Any, **named: Any) -> Any:
+        setattr(producer, step, real)
+        await meanwhile()
+        return await real(*args, **named)
+
+    setattr(producer, step, thawed)
+
+
+# --- the local copy -------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_follows_its_changelog_and_survives_a_crash_between_the_two_writes(cluster: Cluster) -> None:
+    async def run() -> None:
+        transactions = Transactions(cluster, "lane-0")
+        await transactions.fence()
+        log = (cluster.topic("rows"), 0)
+        await transactions.commit({log: [(b"a", b"1"), (b"b", b"1")]})
+        store = await bring_up(cluster)
+        assert (store.get(b"a"), store.get(b"b")) == (b"1", b"1")
+        store.close()
+        await transactions.commit({log: [(b"a", None), (b"b", b"2")]})  # and the process dies before the local write
+        store = await bring_up(cluster)
+        assert (store.get(b"a"), store.get(b"b")) == (None, b"2")
+        store.close()
+        await transactions.close()
+
+    asyncio.run(run())
+
+
+async def bring_up(cluster: Cluster, now: int = NOW) -> LaneStore:
+    async with reader(cluster) as consumer:
+        folder = cluster.data / "copy"
+        return await recovered(consumer, (cluster.topic("rows"), 0), folder, Memory(), now, lambda *_: None)
+
+
+def test_a_copy_that_may_have_missed_deletions_is_rebuilt(cluster: Cluster) -> None:
+    async def run() -> None:
+        store = await bring_up(cluster)
+        store.write([(b"ghost", b"its deletion is forgotten")], Reached(0, NOW))
+        store.close()
+        store = await bring_up(cluster, NOW + STALE_AFTER - 1)
+        assert store.get(b"ghost") is not None
+        store.write((), Reached(0, NOW))
+        store.close()
+        store = await bring_up(cluster, NOW + STALE_AFTER + 1)
+        assert store.get(b"ghost") is None
+        store.close()
+
+    asyncio.run(run())
+
+
+def test_a_copy_that_knows_more_than_the_changelog_stops_the_lane(cluster: Cluster) -> None:
+    async def run() -> None:
+        store = await bring_up(cluster)
+        store.write((), Reached(7, NOW))
+        store.close()
+        with pytest.raises(LaneStopped, match="was made anew or lost records"):
+            await bring_up(cluster)
+
+    asyncio.run(run())
+
+
+# --- positions ------------------------------------------------------------------------------------------------------
+
+LOGS = {"events": ("events", 0), "internal": ("internal", 0)}
+
+
+def test_positions_are_the_stored_ones_and_in_a_first_life_the_start_of_what_expires() -> None:
+    found = {("events", 0): (5, 9), ("internal", 0): (0, 9)}
+    assert first_offsets(LOGS, {}, found) == {"events": 5, "internal": 0}
+    assert first_offsets(LOGS, {"events": 7, "internal": 9}, found) == {"events": 7, "internal": 9}
+
+
+@pytest.mark.parametrize(
+    ("stored", "found", "said"),
+    [
+        ({}, {("events", 0): (0, 9), ("internal", 0): (4, 9)}, "internal/0 starts at 4"),
+        ({"events": 3, "internal": 0}, {("events", 0): (5, 9), ("internal", 0): (0, 9)}, "events/0 starts at 5"),
+        ({"events": 12, "internal": 0}, {("events", 0): (0, 9), ("internal", 0): (0, 9)}, "events/0 ends at 9"),
+    ],
+)
+def test_a_position_outside_its_log_stops_the_lane(
+    stored: dict[str, int], found: dict[tuple[str, int], tuple[int, int]], said: str
+) -> None:
+    with pytest.raises(LaneStopped, match=said):
+        first_offsets(LOGS, stored, found)
+
+
+# --- upkeep ---------------------------------------------------------------------------------------------------------
+
+
+def test_consumed_records_are_deleted_and_the_rest_stays(cluster: Cluster) -> None:
+    log = (cluster.topic("internal"), 0)
+
+    async def run() -> None:
+        transactions = Transactions(cluster, "lane-9")
+        await transactions.fence()
+        await transactions.commit({log: [(b"k", b"%d" % number) for number in range(5)]})
+        await transactions.close()
+        await delete_records(cluster, {log: 3})
+
+    asyncio.run(run())
+    with closing(KafkaAdminClient(bootstrap_servers=cluster.brokers[0])) as admin:
+        assert admin.list_partition_offsets({TopicPartition(*log): -2})[TopicPartition(*log)].offset == 3
+
+
+def test_a_lane_with_enough_waiting_asks_not_to_be_fed(cluster: Cluster) -> None:
+    async def run() -> None:
+        lane = Lane(home(0), cluster, Plan(), lambda: NOW, Memory(), asyncio.Lock())
+        told: list[bool] = []
+        lane.fed = told.append
+        await lane.fence()
+        await lane.open()
+        for offset in range(400):
+            lane.put("events", offset, b"x")
+        assert told == [False]
+        running = asyncio.create_task(lane.run())
+        while lane.positions["events"] < 400:
+            await asyncio.sleep(0.02)
+        assert told == [False, True]
+        assert lane.stats.rejected == lane.stats.received == 400
+        lane.stop()
+        await running
+        await lane.close()
+
+    asyncio.run(run())
