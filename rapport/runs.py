@@ -163,17 +163,23 @@ class _Feed:
         return now
 
     def _batches(self, read: Callable[[], int]) -> Iterator[Iterable[Outcome]]:
-        """Batches of all sources one after the other, until somebody asks to stop; each must be read to its end."""
-        for number, source in enumerate(self.sources):
-            consumed: list[int | None] = [0, None]
+        return batches(self.sources, self.intake, self.stop, self.progress, read)
 
-            def seen(done: int, total: int | None, consumed: list[int | None] = consumed) -> None:
-                consumed[:] = [done, total]
 
-            for batch in source.batches(self.intake, seen):
-                yield batch
-                if self.stop:
-                    return
-                done, total = consumed
-                share = (done or 0) / total if total else 0.0
-                self.progress(number + share, len(self.sources) if total else None, f"{read():,} read")
+def batches(
+    sources: Sequence[Source], intake: Intake, stop: Stop, progress: Progress, read: Callable[[], int]
+) -> Iterator[Iterable[Outcome]]:
+    """Batches of all sources one after the other, until somebody asks to stop; each must be read to its end."""
+    for number, source in enumerate(sources):
+        consumed: list[int | None] = [0, None]
+
+        def seen(done: int, total: int | None, consumed: list[int | None] = consumed) -> None:
+            consumed[:] = [done, total]
+
+        for batch in source.batches(intake, seen):
+            yield batch
+            if stop:
+                return
+            done, total = consumed
+            share = (done or 0) / total if total else 0.0
+            progress(number + share, len(sources) if total else None, f"{read():,} read")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.options import DATA, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, Json, Plan
 
 if TYPE_CHECKING:
+    from rapport import feeding
     from rapport.runs import Report
     from rapport.sources import Source
 
@@ -25,6 +26,10 @@ ClockName = Annotated[
 Until = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="With --clock events: let time pass until then.")
 ]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="kafka", help="Send the events to a cluster's workers instead of a data folder."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input was rejected.")]
 
 
@@ -37,12 +42,17 @@ def replay(
     strict: Strict = False,
     data: Data = DATA,
     plan: Plan = None,
+    to: To = None,
+    brokers: Brokers = None,
     json: Json = False,
 ) -> None:
     """Take event files in; again changes nothing."""
     from rapport.sources import files as sources
 
-    _take(sources(files), "replay", clock, until, strict, data, plan, json)
+    if _to_kafka(to, brokers, clock, until):
+        _send(sources(files), "replay", brokers, strict, plan, json)
+    else:
+        _take(sources(files), "replay", clock, until, strict, data, plan, json)
 
 
 def import_(
@@ -55,6 +65,8 @@ def import_(
     strict: Strict = False,
     data: Data = DATA,
     plan: Plan = None,
+    to: To = None,
+    brokers: Brokers = None,
     json: Json = False,
 ) -> None:
     """Take a table in as events, by SQL; again changes nothing."""
@@ -65,7 +77,49 @@ def import_(
         select = sql.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{sql} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
-    _take([table(source, select)], "import", clock, until, strict, data, plan, json)
+    if _to_kafka(to, brokers, clock, until):
+        _send([table(source, select)], "import", brokers, strict, plan, json)
+    else:
+        _take([table(source, select)], "import", clock, until, strict, data, plan, json)
+
+
+def _to_kafka(to: str | None, brokers: str | None, clock: str, until: str | None) -> bool:
+    from schemas.errors import UsageError
+
+    if to not in (None, "kafka"):
+        raise UsageError(f"--to {to}: write kafka, or leave it out to use a data folder")
+    if to is None:
+        if brokers is not None:
+            raise UsageError("--brokers names where to send events; add --to kafka")
+        return False
+    if clock != "wall" or until is not None:
+        raise UsageError("A cluster lives on wall time: --clock and --until do not go with --to kafka")
+    return True
+
+
+def _send(
+    sources: Sequence[Source], label: str, brokers: str | None, strict: bool, plan: Path | None, json: bool
+) -> None:
+    from rapport import console, feeding, plan_folder
+    from rapport.options import cluster
+
+    target = cluster(brokers)
+    loaded = plan_folder.load(plan)
+    with console.progress(label) as progress:
+        report = feeding.run(target, loaded, sources, progress)
+    if json:
+        console.emit(report.json())
+    if report.broken:
+        raise report.broken
+    if not json:
+        _show_sent(report)
+    if report.exit_code:
+        console.say(
+            "Stopped. What was read is sent; run the same command again for the rest, "
+            "what is in already counts as duplicate."
+        )
+    if report.exit_code or (strict and report.rejected):
+        raise typer.Exit(report.exit_code or 1)
 
 
 def _take(
@@ -127,6 +181,22 @@ def _show(report: Report, data: Path) -> None:
                 "customers": f"{counts.profiles:,} now, {counts.merges:,} merged by this run",
                 "triggers": f"{counts.triggers:,}",
                 "published": str(data / "rapport.duckdb"),
+            }
+        )
+    )
+
+
+def _show_sent(report: feeding.Report) -> None:
+    from rapport import console
+
+    rate = report.read / report.seconds if report.seconds else 0
+    console.show(
+        console.fields(
+            {
+                "read": f"{report.read:,} in {report.seconds:.1f} s ({rate:,.0f} a second)",
+                "sent": f"{report.sent:,}",
+                "rejected": f"{report.rejected:,}, sent to be recorded",
+                "to": f"{report.topic}, {report.partitions} partitions, {report.records:,} records",
             }
         )
     )
