@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
+from schemas.errors import FolderBusy
+from sinks import lake, locks, manifest
 from sinks.compaction import CompactionReport
 from sinks.compaction import compact as merge_files
-from sinks.lake import Lake
+from sinks.publisher import publish
 from stream.engine import Engine
 from stream.plan import Plan
 from stream.reader import Reader
-from stream.store import LAKE
+from stream.store import LAKE, PUBLISHED
 
 
 def compact(data: Path, plan: Plan) -> CompactionReport:
     """Merges small Parquet files and publishes. Raises DataFolderError where there is no data, or FolderBusy."""
+    if manifest.of_kafka(data / LAKE):
+        return _of_cluster(data)
     with Reader.open(data):
         pass
     with Engine.open(data, plan) as engine:
         engine.publish()
-        report = merge_files(Lake(data / LAKE))
+        report = merge_files(lake.chains(data / LAKE))
         engine.publish()
+    return report
+
+
+def _of_cluster(data: Path) -> CompactionReport:
+    """A folder that sinks fill, while none of them runs."""
+    root = data / LAKE
+    with ExitStack() as held:
+        found = lake.chains(root)
+        names = [locks.PUBLISHER, *(locks.of_chain(chain.topic, chain.partition) for chain in found)]
+        for name in names:
+            lock = locks.Lock(root, name)
+            if not lock.take():
+                raise FolderBusy(f"`rapport sink` writes {data} and compacts it by itself. Stop it first, or let it.")
+            held.callback(lock.release)
+        publish(root, data / PUBLISHED)
+        report = merge_files(lake.chains(root))
+        publish(root, data / PUBLISHED)
     return report

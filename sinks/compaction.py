@@ -1,8 +1,9 @@
 """Compaction: few large files instead of many small ones, the same rows.
 
 It works in rounds; each writes the merged files, then the manifest that names them instead of the old ones. A crash
-at any point leaves the old or the new set, whole. Replaced files stay on disk until the next compaction begins, because
-a published DuckDB file or a running query may still read them. One process per partition may compact, the lake's own.
+at any point leaves the old or the new set, whole. Replaced files must stay on disk for as long as a published DuckDB
+file or a running query may read them: `compact` deletes what an earlier one replaced, `Leftovers` what nothing
+published has named for a while. Only the process that writes a chain may compact it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.topics import OUTPUTS
-from sinks import durable, manifest, parquet
-from sinks.lake import Lake
+from sinks import durable, parquet
+from sinks.lake import Chain
 from sinks.manifest import DataFile
 
 ROUND_ROWS = 250_000
@@ -33,20 +33,23 @@ class CompactionReport:
     """Files that an earlier compaction replaced, or that a crash left."""
 
 
-def compact(lake: Lake) -> CompactionReport:
+def compact(chains: Sequence[Chain]) -> CompactionReport:
     """Parts mixed files by date and merges the small files of each date. Buffered rows are left alone.
 
     Publish before compacting again: the next compaction deletes what the views of today's publication read.
     Raises FolderUnwritable or DataFolderError; the lake is whole then, too, and the next compaction goes on.
     """
-    before = _files(lake)
-    with durable.told_plainly(lake.root):
-        deleted = _sweep(lake)
-        rewritten = 0
-        for topic in OUTPUTS:
-            while group := _next_group(lake.manifests[topic].files):
-                rewritten += _rewrite(lake, topic, group)
-    after = _files(lake)
+    before = _files(chains)
+    deleted = rewritten = 0
+    for chain in chains:
+        with durable.told_plainly(chain.root):
+            strays = unnamed(chain)
+            for path in strays:
+                path.unlink(missing_ok=True)
+        deleted += len(strays)
+        while rows := merge(chain):
+            rewritten += rows
+    after = _files(chains)
     return CompactionReport(
         rewritten,
         len(before),
@@ -57,20 +60,56 @@ def compact(lake: Lake) -> CompactionReport:
     )
 
 
-def _files(lake: Lake) -> list[DataFile]:
-    return [file for each in lake.manifests.values() for file in each.files]
+def merge(chain: Chain, at_least: int = 1) -> int:
+    """One round, where it has this many files to merge. Returns how many rows it rewrote.
+
+    Raises FolderUnwritable or DataFolderError.
+    """
+    group = _next_group(chain.manifest.files)
+    if len(group) < at_least or not group:
+        return 0
+    with durable.told_plainly(chain.root):
+        chain.alone()
+        return _rewrite(chain, group)
 
 
-def _sweep(lake: Lake) -> int:
-    """Deletes this partition's files that no manifest names."""
-    named = {lake.root / file.path for file in _files(lake)}
-    own = f"part-{lake.partition}-"
-    strays: list[Path] = [path for path in (lake.root / parquet.STAGING).glob("*.parquet") if f"~{own}" in path.name]
-    for topic in OUTPUTS:
-        strays += [path for path in (lake.root / topic).glob(f"event_date=*/{own}*.parquet") if path not in named]
-    for path in strays:
-        path.unlink(missing_ok=True)
-    return len(strays)
+def unnamed(chain: Chain) -> list[Path]:
+    """The chain's files that no manifest names: a merge replaced them, or a crash left them. Raises OSError."""
+    root, topic = chain.root, chain.topic
+    named = {root / file.path for file in chain.manifest.files}
+    own = f"part-{chain.partition}-"
+    staged = [path for path in (root / parquet.STAGING).glob(f"{topic}~*.parquet") if f"~{own}" in path.name]
+    return staged + [path for path in (root / topic).glob(f"event_date=*/{own}*.parquet") if path not in named]
+
+
+class Leftovers:
+    """Deletes a chain's unnamed files while people query: each once nothing published has read it for `grace` seconds.
+
+    A query that began on an older publication may run that long.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._since: dict[Path, float] = {}
+
+    def sweep(self, chain: Chain, published: int, now: float) -> int:
+        """Deletes what is due at `now`, in seconds; returns how many.
+
+        `published`: the compactions that the publication of today was built from; an older one may read everything.
+        Raises FolderUnwritable or DataFolderError.
+        """
+        if published != chain.manifest.compactions:
+            return 0
+        with durable.told_plainly(chain.root):
+            self._since = {path: self._since.get(path, now) for path in unnamed(chain)}
+            due = [path for path, since in self._since.items() if now - since >= self._grace]
+            for path in due:
+                path.unlink(missing_ok=True)
+        return len(due)
+
+
+def _files(chains: Sequence[Chain]) -> list[DataFile]:
+    return [file for chain in chains for file in chain.manifest.files]
 
 
 def _next_group(files: Sequence[DataFile]) -> list[DataFile]:
@@ -99,14 +138,11 @@ def _within_round(files: Sequence[DataFile]) -> list[DataFile]:
     return list(files[:taken])
 
 
-def _rewrite(lake: Lake, topic: str, group: Sequence[DataFile]) -> int:
-    """One round. Returns how many rows it rewrote."""
-    before = lake.manifests[topic]
+def _rewrite(chain: Chain, group: Sequence[DataFile]) -> int:
+    before, topic = chain.manifest, chain.topic
     first, last = min(file.first for file in group), max(file.last for file in group)
-    table = parquet.read(lake.root, topic, group)
+    table = parquet.read(chain.root, topic, group)
     parts = [parquet.Part(day, rows, first, last) for day, rows in parquet.by_date(topic, table)]
-    files = parquet.write(lake.root, topic, lake.partition, parts, suffix=f"-c{before.compactions + 1}")
-    after = before.compacted(group, files)
-    manifest.store(lake.root, after)
-    lake.manifests[topic] = after
+    files = parquet.write(chain.root, topic, chain.partition, parts, suffix=f"-c{before.compactions + 1}")
+    chain.publish(before.compacted(group, files))
     return int(table.num_rows)

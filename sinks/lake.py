@@ -1,7 +1,9 @@
-"""The Parquet lake of one partition: takes outputs in order of their offsets, keeps each exactly once.
+"""The Parquet lake: takes outputs in order of their offsets, keeps each exactly once.
 
-It must never write a message whose offset it has already published: after a crash the same outputs come again,
-from `next_offset` or from further back, and the lake ends up the same.
+A chain is one partition of one topic: offsets that adjoin from the first to the last, files, and the manifest that
+makes them count. It must never write what it has published already, nor leave a hole: after a crash the same outputs
+come again, from `next_offset`, and the lake ends up the same. One process writes a chain; whoever may be one of several
+holds the chain's lock (`sinks.locks`) as long as it has the chain. Readers need no lock.
 
     facts/event_date=2026-03-02/part-<partition>-<first>-<last>.parquet     one file per UTC date of a flush
     facts/event_date=__HIVE_DEFAULT_PARTITION__/...                          a flush over very many dates
@@ -11,57 +13,136 @@ from `next_offset` or from further back, and the lake ends up the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from schemas.errors import DataFolderError
-from schemas.messages import Output
 from schemas.topics import OUTPUTS
 from sinks import durable, manifest, parquet
-from sinks.rows import batch
+from sinks.manifest import Commit, DataFile, Manifest
+
+
+class Chain:
+    """One topic partition in the lake. Buffers rows until `flush`; the caller decides how many."""
+
+    def __init__(self, root: Path, topic: str, partition: int, source: str = "") -> None:
+        """Reads the manifest; writes nothing. `source` is the Kafka topic's full name, empty for the embedded log.
+
+        Raises FolderTooNew, or DataFolderError: damaged, or filled from elsewhere.
+        """
+        self.root = root
+        self.topic = topic
+        self.partition = partition
+        self.source = source
+        self.manifest = _of_source(manifest.load(root, topic, partition), root, source)
+        self.expected = self.manifest.next_offset
+        """The next offset to take."""
+        self._first = self.expected
+        """Where the next commit begins."""
+        self._attempted = self.manifest
+        """A manifest that may be in place although writing it failed: its folder could not be synced, say."""
+        self.rows = 0
+        """Rows taken since the last flush."""
+        self.bytes = 0
+        """Memory that they hold."""
+        self._buffer: list[pa.RecordBatch] = []
+
+    @property
+    def next_offset(self) -> int:
+        """The first offset that is not yet published: where a restarted sink reads on."""
+        return self.manifest.next_offset
+
+    def begin(self, offset: int) -> None:
+        """Lets a chain that is still empty begin here: what was before is not to be had any more."""
+        if self.manifest.commits or self.expected:
+            raise DataFolderError(f"The lake's {self.topic} have begun already. Run `rapport doctor`.")
+        self.expected = self._first = offset
+
+    def append(self, first: int, next_: int, rows: pa.RecordBatch) -> None:
+        """Takes `rows`, all that the offsets from `first` up to `next_`, itself excluded, hold.
+
+        Nothing is durable before `flush`. In the embedded log a row is an offset, and rows that were taken before are
+        cut off, so a replay is harmless. Records of Kafka hold any number of rows, which only the reader can tell
+        apart: there a range must begin at `expected`. Raises DataFolderError where outputs are missing between what the
+        lake has and what comes, or come again.
+        """
+        if first > self.expected:
+            raise DataFolderError(
+                f"The lake's {self.topic} end before offset {self.expected}, but {first} comes next."
+                " Run `rapport doctor`."
+            )
+        if self.source and first < self.expected:
+            raise DataFolderError(f"The lake's {self.topic} already reach offset {self.expected}; {first} came again.")
+        if not self.source:
+            rows = rows.slice(min(self.expected - first, rows.num_rows))
+        if next_ > self.expected:
+            self.expected = next_
+            if rows.num_rows:
+                self._buffer.append(rows)
+                self.rows += rows.num_rows
+                self.bytes += rows.nbytes
+
+    def flush(self) -> int:
+        """Writes what was taken, durably, and returns the next offset.
+
+        Raises FolderUnwritable or DataFolderError; then the rows stay buffered and a later flush tries again.
+        """
+        if self.expected > self._first:
+            with durable.told_plainly(self.root):
+                self.alone()
+                self._write()
+            self._first = self.expected
+            self._buffer.clear()
+            self.rows = self.bytes = 0
+        return self.next_offset
+
+    def alone(self) -> None:
+        """Raises DataFolderError where another process has changed this chain since it was opened."""
+        found = _of_source(manifest.load(self.root, self.topic, self.partition), self.root, self.source)
+        if found not in (self.manifest, self._attempted):
+            raise DataFolderError(
+                f"Another process has written {self.topic}, partition {self.partition}, in {self.root}."
+                " Only one may: stop the others, then start this one again."
+            )
+
+    def publish(self, after: Manifest) -> None:
+        """From now on another manifest counts. Raises OSError."""
+        self._attempted = after
+        manifest.store(self.root, after)
+        self.manifest = after
+
+    def _write(self) -> None:
+        commit = Commit(self._first, self.expected - 1, self.rows)
+        files: list[DataFile] = []
+        if commit.rows:
+            parts = _parts(self.topic, pa.Table.from_batches(self._buffer), commit)
+            files = parquet.write(self.root, self.topic, self.partition, parts)
+        self.publish(self.manifest.extended(commit, files))
 
 
 class Lake:
-    """Buffers outputs until `flush`; the caller decides how many. One writer per partition; readers need no lock."""
+    """What the embedded runner writes: the chains of one partition of every topic."""
 
     def __init__(self, root: Path, partition: int = 0) -> None:
         """Reads the manifests; writes nothing. Raises FolderTooNew or DataFolderError."""
         self.root = root
-        self.partition = partition
-        self.manifests = {topic: manifest.load(root, topic, partition) for topic in OUTPUTS}
-        self._buffers: dict[str, list[pa.RecordBatch]] = {topic: [] for topic in OUTPUTS}
-        self._expected = {topic: each.next_offset for topic, each in self.manifests.items()}
+        self.chains = {topic: Chain(root, topic, partition) for topic in OUTPUTS}
 
     def next_offset(self, topic: str) -> int:
         """The first offset of `topic` that is not yet published: where a restarted sink reads on."""
-        return self.manifests[topic].next_offset
+        return self.chains[topic].next_offset
 
     @property
     def buffered(self) -> int:
         """Rows taken since the last flush."""
-        return sum(self._expected[topic] - each.next_offset for topic, each in self.manifests.items())
+        return sum(chain.rows for chain in self.chains.values())
 
-    def append(self, topic: str, first_offset: int, outputs: Sequence[Output]) -> None:
-        """Takes `outputs`, whose offsets count up from `first_offset`. Nothing is durable before `flush`.
-
-        Outputs that were taken before are cut off, so a replay is harmless. Raises DataFolderError when outputs are
-        missing between what the lake has and what comes.
-        """
-        self.take(topic, first_offset, batch(topic, outputs))
-
-    def take(self, topic: str, first_offset: int, rows: pa.RecordBatch) -> None:
-        """`append` for outputs that are rows already (`sinks.rows.batch`)."""
-        expected = self._expected[topic]
-        if first_offset > expected:
-            raise DataFolderError(
-                f"The lake's {topic} end before offset {expected}, but {first_offset} comes next. Run `rapport doctor`."
-            )
-        fresh = rows.slice(min(expected - first_offset, rows.num_rows))
-        if fresh.num_rows:
-            self._buffers[topic].append(fresh)
-            self._expected[topic] = expected + fresh.num_rows
+    def append(self, topic: str, first: int, next_: int, rows: pa.RecordBatch) -> None:
+        """Takes the rows of the offsets from `first` up to `next_`, itself excluded; see `Chain.append`."""
+        self.chains[topic].append(first, next_, rows)
 
     def flush(self) -> Mapping[str, int]:
         """Writes what was taken, durably, and returns the next offset of every topic.
@@ -69,21 +150,28 @@ class Lake:
         Raises FolderUnwritable or DataFolderError; then the topics not yet written stay buffered and a later flush
         tries again.
         """
-        for topic, buffer in self._buffers.items():
-            if buffer:
-                with durable.told_plainly(self.root):
-                    self._flush_topic(topic, pa.Table.from_batches(buffer))
-                buffer.clear()
-        return {topic: each.next_offset for topic, each in self.manifests.items()}
+        return {topic: chain.flush() for topic, chain in self.chains.items()}
 
-    def _flush_topic(self, topic: str, table: pa.Table) -> None:
-        before = self.manifests[topic]
-        first, last = before.next_offset, self._expected[topic] - 1
-        if parquet.date_count(topic, table) > parquet.MOST_DATES:
-            parts = [parquet.Part(None, table, first, last)]
-        else:
-            parts = [parquet.Part(day, rows, first, last) for day, rows in parquet.by_date(topic, table)]
-        files = parquet.write(self.root, topic, self.partition, parts)
-        after = before.extended(first, last, files)
-        manifest.store(self.root, after)
-        self.manifests[topic] = after
+
+def chains(root: Path) -> list[Chain]:
+    """Every chain that a lake holds, of any source. Raises FolderTooNew or DataFolderError."""
+    return [
+        Chain(root, topic, each.partition, each.source) for topic in OUTPUTS for each in manifest.load_all(root, topic)
+    ]
+
+
+def _parts(topic: str, table: pa.Table, commit: Commit) -> list[parquet.Part]:
+    """One file a date, or one mixed file where there are very many dates."""
+    if parquet.date_count(topic, table) > parquet.MOST_DATES:
+        return [parquet.Part(None, table, commit.first, commit.last)]
+    return [parquet.Part(day, rows, commit.first, commit.last) for day, rows in parquet.by_date(topic, table)]
+
+
+def _of_source(found: Manifest, root: Path, source: str) -> Manifest:
+    """The manifest, where what is in it came from this source. A lake has one: offsets of another mean other rows."""
+    if not found.commits:
+        return replace(found, source=source)
+    if found.source != source:
+        theirs = f"Kafka's {found.source}" if found.source else "`rapport replay` or `rapport import`"
+        raise DataFolderError(f"{root} holds {found.topic} of {theirs}. Name another data folder with --data.")
+    return found

@@ -1,29 +1,37 @@
 """The manifest: which Parquet files of one topic partition count. What it does not name does not exist.
 
-One JSON file per topic partition, replaced as a whole. Its commits are offset ranges that adjoin from 0 on, so a
-message is in the lake once; every message is one row, so the files' rows must add up to the next offset. It must
-never be written before every file it names is safely on disk.
+One JSON file per topic partition, replaced as a whole. Its commits are offset ranges that adjoin, so a message is in
+the lake once, and each says how many rows it brought, so the files' rows must add up to theirs. In the embedded log a
+row is an offset and the first one is 0; in a Kafka log a record holds several rows, markers of transactions take
+offsets of their own, and what had expired before the lake began is not in it. It must never be written before every
+file it names is safely on disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from schemas.errors import DataFolderError, FolderTooNew
+from schemas.topics import OUTPUTS
 from sinks import durable
 from sinks.rows import SCHEMA_VERSION
 
-VERSION = 1
+VERSION = 2
 FOLDER = "_manifests"
 
-Range = tuple[int, int]
-"""First and last offset, both included."""
+
+class Commit(NamedTuple):
+    """What one write brought: first and last offset, both included, and the rows between them."""
+
+    first: int
+    last: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +51,28 @@ class DataFile:
 class Manifest:
     topic: str
     partition: int
-    commits: tuple[Range, ...] = ()
+    source: str = ""
+    """The Kafka topic, by its full name; empty where the offsets are the embedded runner's."""
+    commits: tuple[Commit, ...] = ()
     files: tuple[DataFile, ...] = ()
     compactions: int = 0
 
     @property
-    def next_offset(self) -> int:
-        return self.commits[-1][1] + 1 if self.commits else 0
+    def first_offset(self) -> int:
+        """Above 0 where the log's beginning had expired before the lake first read it."""
+        return self.commits[0].first if self.commits else 0
 
-    def extended(self, first: int, last: int, files: Sequence[DataFile]) -> Manifest:
+    @property
+    def next_offset(self) -> int:
+        return self.commits[-1].last + 1 if self.commits else 0
+
+    @property
+    def rows(self) -> int:
+        return sum(commit.rows for commit in self.commits)
+
+    def extended(self, commit: Commit, files: Sequence[DataFile]) -> Manifest:
         """With one more commit. It must start where the last one ended."""
-        return checked(replace(self, commits=(*self.commits, (first, last)), files=(*self.files, *files)))
+        return checked(replace(self, commits=(*self.commits, commit), files=(*self.files, *files)))
 
     def compacted(self, replaced: Sequence[DataFile], by: Sequence[DataFile]) -> Manifest:
         """With the rows of `replaced` in the files `by`, and one commit for all that adjoin."""
@@ -61,7 +80,7 @@ class Manifest:
         return checked(
             replace(
                 self,
-                commits=((0, self.next_offset - 1),),
+                commits=(Commit(self.first_offset, self.next_offset - 1, self.rows),),
                 files=(*(file for file in self.files if file.path not in gone), *by),
                 compactions=self.compactions + 1,
             )
@@ -74,7 +93,16 @@ def path_of(root: Path, topic: str, partition: int) -> Path:
 
 def store(root: Path, manifest: Manifest) -> None:
     """Publishes `manifest` durably. Raises OSError."""
-    content = {"version": VERSION, "schema": SCHEMA_VERSION, **asdict(manifest)}
+    content = {
+        "version": VERSION,
+        "schema": SCHEMA_VERSION,
+        "topic": manifest.topic,
+        "partition": manifest.partition,
+        "source": manifest.source,
+        "commits": [tuple(commit) for commit in manifest.commits],
+        "files": manifest.files,
+        "compactions": manifest.compactions,
+    }
     durable.replace_file(path_of(root, manifest.topic, manifest.partition), orjson.dumps(content))
 
 
@@ -107,17 +135,29 @@ def load_all(root: Path, topic: str) -> list[Manifest]:
     return [load(root, topic, number) for number in sorted(int(name[2]) for name in names if name[2].isdecimal())]
 
 
+def of_kafka(root: Path) -> bool:
+    """Whether sinks fill this lake, and not the embedded runner. Raises FolderTooNew or DataFolderError."""
+    return any(each.source for topic in OUTPUTS for each in load_all(root, topic))
+
+
 def checked(manifest: Manifest) -> Manifest:
     """The manifest itself. Raises DataFolderError where ranges do not adjoin or rows do not add up."""
     place = f"The manifest of {manifest.topic}, partition {manifest.partition}"
-    expected = 0
-    for first, last in manifest.commits:
+    expected = manifest.first_offset if manifest.source else 0
+    for first, last, rows in manifest.commits:
         if first != expected or last < first:
             raise DataFolderError(f"{place}: offset {expected} should follow, {first} does. Run `rapport doctor`.")
+        if not manifest.source and rows != last + 1 - first:
+            raise DataFolderError(f"{place}: {rows} rows for offsets {first} to {last}. Run `rapport doctor`.")
         expected = last + 1
+    for file in manifest.files:
+        if not manifest.first_offset <= file.first <= file.last < expected:
+            raise DataFolderError(f"{place}: {file.path} holds offsets that were never taken. Run `rapport doctor`.")
+    if len({file.path for file in manifest.files}) != len(manifest.files):
+        raise DataFolderError(f"{place} names a file twice. Run `rapport doctor`.")
     rows = sum(file.rows for file in manifest.files)
-    if rows != expected:
-        raise DataFolderError(f"{place}: its files hold {rows} rows for {expected} messages. Run `rapport doctor`.")
+    if rows != manifest.rows:
+        raise DataFolderError(f"{place}: its files hold {rows} rows of {manifest.rows}. Run `rapport doctor`.")
     return manifest
 
 
@@ -125,10 +165,16 @@ def _parsed(fields: Mapping[str, Any]) -> Manifest:
     return Manifest(
         str(fields["topic"]),
         int(fields["partition"]),
-        tuple((int(first), int(last)) for first, last in fields["commits"]),
+        str(fields["source"]) if fields["version"] > 1 else "",
+        tuple(_commit(*each) for each in fields["commits"]),
         tuple(_file(each) for each in fields["files"]),
         int(fields["compactions"]),
     )
+
+
+def _commit(first: int, last: int, rows: int | None = None) -> Commit:
+    """Version 1 knew only the embedded log and said no rows: as many as offsets."""
+    return Commit(int(first), int(last), int(last) + 1 - int(first) if rows is None else int(rows))
 
 
 def _file(fields: Mapping[str, Any]) -> DataFile:

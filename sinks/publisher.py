@@ -70,15 +70,25 @@ def is_current(lake_root: Path, target: Path) -> bool:
 
     Views hold absolute paths: a data folder that was moved or copied must be published again.
     """
-    expected = _positions(lake_root.absolute(), _manifests(lake_root.absolute()))
+    return published_positions(target) == lake_positions(lake_root)
+
+
+def lake_positions(lake_root: Path) -> list[Position]:
+    """What a publication of this moment would be built from, in order. Raises FolderTooNew or DataFolderError."""
+    lake_root = lake_root.absolute()
+    return sorted(_positions(lake_root, _manifests(lake_root)))
+
+
+def published_positions(target: Path) -> list[Position] | None:
+    """What `target` was built from, in order; None where it is missing or unreadable."""
     if not target.is_file():
-        return False
+        return None
     try:
         with duckdb.connect(str(target), read_only=True) as connection:
-            published = connection.execute("FROM raw.publication ORDER BY ALL").fetchall()
+            found: list[Position] = connection.execute("FROM raw.publication ORDER BY ALL").fetchall()
     except duckdb.Error:
-        return False
-    return published == sorted(expected)
+        return None
+    return found
 
 
 def _build(

@@ -234,7 +234,7 @@ class Engine:
         rows[STATE] = self._state()
         self._store.commit(rows, log)
         for topic, (made, _) in taken.items():
-            self._lake.take(topic, first[topic], made)
+            self._lake.append(topic, first[topic], self._outputs[topic], made)
         if self._lake.buffered >= FLUSH_ROWS:
             self._flush()
 
@@ -259,7 +259,8 @@ class Engine:
         """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
         for topic in OUTPUTS:
             for key, stored in self._store.scan_log(_prefix(topic)):
-                self._lake.take(topic, _offset(key), unpacked(stored))
+                rows = unpacked(stored)
+                self._lake.append(topic, _offset(key), _offset(key) + rows.num_rows, rows)
 
     def sweep(self, now: int) -> int:
         """Forgets message ids whose time is over, at most once a day; returns how many."""

@@ -15,7 +15,7 @@ from typing import Any
 import rocksdict
 
 from schemas.errors import DataFolderError, FolderBusy, FolderTooNew, FolderUnwritable
-from sinks import durable
+from sinks import durable, manifest
 
 LAYOUT = 1
 LAYOUT_FILE = "layout"
@@ -54,6 +54,11 @@ class LocalStore:
         if "?" in str(self.folder.absolute()):
             raise FolderUnwritable(
                 f"{self.folder} has a question mark in its path, which DuckDB cannot publish to: use another."
+            )
+        if manifest.of_kafka(self.folder / LAKE):
+            raise DataFolderError(
+                f"{self.folder} is filled by `rapport sink`: look here with `rapport query` and `rapport find`, ask the"
+                " workers with `rapport profile --from kafka`, and name another folder with --data for everything else."
             )
         mark = self.folder / LAYOUT_FILE
         try:

@@ -15,6 +15,7 @@ from schemas import instant
 from schemas.messages import Dropped, Event, IdentityDecision, Output, Rejected, RuleDecision, Trigger
 from sinks.lake import Lake
 from sinks.publisher import publish
+from sinks.rows import batch
 
 
 def at(text: str) -> int:
@@ -106,11 +107,16 @@ def full_disk(limit: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
+def take(lake: Lake, topic: str, first: int, outputs: Sequence[Output]) -> None:
+    """Hands over outputs whose offsets count up from `first`."""
+    lake.append(topic, first, first + len(outputs), batch(topic, outputs))
+
+
 def published(tmp_path: Path, **outputs: Sequence[Output]) -> duckdb.DuckDBPyConnection:
     """A lake with these outputs by topic, published and opened."""
     lake = Lake(tmp_path / "lake")
     for topic, messages in outputs.items():
-        lake.append(topic, lake.next_offset(topic), messages)
+        take(lake, topic, lake.next_offset(topic), messages)
     lake.flush()
     target = tmp_path / "rapport.duckdb"
     publish(lake.root, target)

@@ -195,7 +195,7 @@ def _manifest(data: Path, change: Callable[[bytes], bytes]) -> None:
 
 NEWER = {
     "store": lambda data: (data / "layout").write_text("2\n"),
-    "lake": lambda data: _manifest(data, lambda text: text.replace(b'"version":1', b'"version":2')),
+    "lake": lambda data: _manifest(data, lambda text: text.replace(b'"version":2', b'"version":99')),
 }
 
 

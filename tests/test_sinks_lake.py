@@ -17,9 +17,9 @@ from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
 from schemas.messages import Dropped, Event
 from sinks import durable, manifest, parquet
-from sinks.lake import Lake
+from sinks.lake import Chain, Lake
 from sinks.rows import LAYOUTS, batch
-from sinks_samples import event, full_disk, merge, rejected, rule_decision, trigger
+from sinks_samples import event, full_disk, merge, rejected, rule_decision, take, trigger
 
 
 def numbered(first: int, count: int) -> list[Event]:
@@ -32,7 +32,7 @@ def numbered(first: int, count: int) -> list[Event]:
 
 def stored_ids(root: Path) -> list[str]:
     lake = Lake(root)
-    return sorted(parquet.read(root, "facts", lake.manifests["facts"].files)["message_id"].to_pylist())
+    return sorted(parquet.read(root, "facts", lake.chains["facts"].manifest.files)["message_id"].to_pylist())
 
 
 def expected_ids(count: int) -> list[str]:
@@ -127,8 +127,8 @@ def test_no_outputs_make_no_rows(topic):
 
 def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
     lake = Lake(tmp_path, partition=3)
-    lake.append("facts", 0, numbered(0, 6))
-    lake.append("identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
+    take(lake, "facts", 0, numbered(0, 6))
+    take(lake, "identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
     assert lake.next_offset("facts") == 0
     assert lake.flush() == {"facts": 6, "triggers": 0, "decisions": 0, "identity": 1, "rejected": 0}
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")) == [
@@ -143,9 +143,9 @@ def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
 
 def test_files_are_zstd_and_annotate_json(tmp_path):
     lake = Lake(tmp_path)
-    lake.append("facts", 0, numbered(0, 1))
+    take(lake, "facts", 0, numbered(0, 1))
     lake.flush()
-    file = pq.ParquetFile(tmp_path / lake.manifests["facts"].files[0].path)
+    file = pq.ParquetFile(tmp_path / lake.chains["facts"].manifest.files[0].path)
     columns = {file.schema.column(n).path: file.schema.column(n).logical_type.type for n in range(len(file.schema))}
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     assert (columns["occurred_at"], columns["properties"], columns["name"]) == ("TIMESTAMP", "JSON", "STRING")
@@ -155,9 +155,9 @@ def test_every_row_of_a_date_folder_is_of_that_date(tmp_path):
     lake = Lake(tmp_path)
     late = event("user_id:1", message_id="late", when="2026-03-02T23:59:59.999999Z")
     early = event("user_id:1", message_id="early", when="2026-03-03T00:00:00Z")
-    lake.append("facts", 0, [early, late])
+    take(lake, "facts", 0, [early, late])
     lake.flush()
-    files = lake.manifests["facts"].files
+    files = lake.chains["facts"].manifest.files
     assert {file.date: parquet.read(tmp_path, "facts", [file])["message_id"].to_pylist() for file in files} == {
         "2026-03-02": ["late"],
         "2026-03-03": ["early"],
@@ -170,9 +170,9 @@ def test_a_flush_over_very_many_dates_writes_one_mixed_file(tmp_path):
         for n in reversed(range(parquet.MOST_DATES + 1))
     ]
     lake = Lake(tmp_path)
-    lake.append("facts", 0, many)
+    take(lake, "facts", 0, many)
     lake.flush()
-    [file] = lake.manifests["facts"].files
+    [file] = lake.chains["facts"].manifest.files
     assert file.date is None
     assert file.path.startswith(f"facts/{parquet.MIXED}/")
     assert stored_ids(tmp_path) == expected_ids(len(many))
@@ -193,7 +193,7 @@ def test_replays_from_anywhere_store_each_output_once(tmp_path_factory, steps):
     lake, taken = Lake(root), 0
     for back, count, restart in steps:
         first = max(0, taken - back)
-        lake.append("facts", first, numbered(first, count))
+        take(lake, "facts", first, numbered(first, count))
         taken = max(taken, first + count)
         assert lake.buffered == taken - lake.next_offset("facts")
         if restart:
@@ -206,9 +206,9 @@ def test_replays_from_anywhere_store_each_output_once(tmp_path_factory, steps):
 
 def test_missing_outputs_are_noticed(tmp_path):
     lake = Lake(tmp_path)
-    lake.append("facts", 0, numbered(0, 2))
+    take(lake, "facts", 0, numbered(0, 2))
     with pytest.raises(DataFolderError, match="before offset 2, but 3 comes next"):
-        lake.append("facts", 3, numbered(3, 1))
+        take(lake, "facts", 3, numbered(3, 1))
 
 
 class Stop(Exception):
@@ -238,9 +238,9 @@ def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
     while not finished:
         root = tmp_path / str(step)
         lake = Lake(root)
-        lake.append("facts", 0, numbered(0, 4))
+        take(lake, "facts", 0, numbered(0, 4))
         lake.flush()
-        lake.append("facts", 4, numbered(4, 4))
+        take(lake, "facts", 4, numbered(4, 4))
         with pytest.MonkeyPatch.context() as patch:
             stopping_at(patch, step)
             try:
@@ -250,7 +250,7 @@ def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
                 pass
         again = Lake(root)
         assert again.next_offset("facts") in (4, 8)
-        again.append("facts", 2, numbered(2, 8))
+        take(again, "facts", 2, numbered(2, 8))
         again.flush()
         assert stored_ids(root) == expected_ids(10)
         step += 1
@@ -261,7 +261,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
     finished, step = False, 0
     while not finished:
         lake = Lake(tmp_path / str(step))
-        lake.append("facts", 0, numbered(0, 4))
+        take(lake, "facts", 0, numbered(0, 4))
         with pytest.MonkeyPatch.context() as patch:
             stopping_at(patch, step, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             try:
@@ -269,7 +269,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
                 finished = True
             except FolderUnwritable:
                 assert lake.next_offset("facts") == 0
-        lake.append("facts", 4, numbered(4, 2))
+        take(lake, "facts", 4, numbered(4, 2))
         assert lake.flush()["facts"] == 6
         assert stored_ids(lake.root) == expected_ids(6)
         step += 1
@@ -280,7 +280,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
 
 def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     lake = Lake(tmp_path)
-    lake.append("facts", 0, numbered(0, 200))
+    take(lake, "facts", 0, numbered(0, 200))
     with full_disk(500), pytest.raises(FolderUnwritable, match="is full"):
         lake.flush()
     assert Lake(tmp_path).next_offset("facts") == 0
@@ -312,12 +312,18 @@ def manifest_fields(root: Path) -> dict:
 @pytest.mark.parametrize(
     ("change", "kind", "says"),
     [
-        ({"version": 2}, FolderTooNew, "Upgrade Rapport"),
+        ({"version": 3}, FolderTooNew, "Upgrade Rapport"),
         ({"schema": 99}, FolderTooNew, "Upgrade Rapport"),
-        ({"commits": [[0, 1], [3, 3]]}, DataFolderError, "offset 2 should follow, 3 does"),
-        ({"commits": [[1, 3]]}, DataFolderError, "offset 0 should follow"),
-        ({"commits": [[0, 7]]}, DataFolderError, "hold 4 rows for 8 messages"),
-        ({"files": []}, DataFolderError, "hold 0 rows for 4 messages"),
+        ({"commits": [[0, 1, 2], [3, 3, 1]]}, DataFolderError, "offset 2 should follow, 3 does"),
+        ({"commits": [[1, 3, 3]]}, DataFolderError, "offset 0 should follow"),
+        ({"commits": [[0, 3, 5]]}, DataFolderError, "5 rows for offsets 0 to 3"),
+        ({"commits": [[0, 7, 8]]}, DataFolderError, "hold 4 rows of 8"),
+        ({"commits": [[0, 7]]}, DataFolderError, "hold 4 rows of 8"),
+        ({"commits": [[0, 1, 2]]}, DataFolderError, "offsets that were never taken"),
+        ({"commits": [[0, 3, 2, 1]]}, DataFolderError, "damaged"),
+        ({"files": []}, DataFolderError, "hold 0 rows of 4"),
+        ({"files": [FILE, FILE]}, DataFolderError, "a file twice"),
+        ({"source": "facts"}, DataFolderError, "another data folder"),
         ({"topic": "triggers"}, DataFolderError, "damaged"),
         ({"files": 3}, DataFolderError, "damaged"),
         ({"files": [{**FILE, "path": "../../etc/passwd"}]}, DataFolderError, "outside the lake"),
@@ -327,9 +333,9 @@ def manifest_fields(root: Path) -> dict:
 )
 def test_a_manifest_that_cannot_be_true_is_refused(tmp_path, change, kind, says):
     lake = Lake(tmp_path)
-    lake.append("facts", 0, numbered(0, 2))
+    take(lake, "facts", 0, numbered(0, 2))
     lake.flush()
-    lake.append("facts", 2, numbered(2, 2))
+    take(lake, "facts", 2, numbered(2, 2))
     lake.flush()
     manifest.path_of(tmp_path, "facts", 0).write_bytes(orjson.dumps({**manifest_fields(tmp_path), **change}))
     with pytest.raises(kind, match=says):
@@ -342,3 +348,109 @@ def test_any_bytes_as_a_manifest_are_refused_in_one_sentence(tmp_path_factory, c
     durable.replace_file(manifest.path_of(root, "facts", 0), content)
     with pytest.raises(DataFolderError):
         Lake(root)
+
+
+def test_a_lake_of_the_version_before_goes_on(tmp_path):
+    lake = Lake(tmp_path)
+    take(lake, "facts", 0, numbered(0, 4))
+    lake.flush()
+    fields = {**manifest_fields(tmp_path), "version": 1, "commits": [[0, 1], [2, 3]]}
+    del fields["source"]
+    manifest.path_of(tmp_path, "facts", 0).write_bytes(orjson.dumps(fields))
+    lake = Lake(tmp_path)
+    take(lake, "facts", 4, numbered(4, 2))
+    assert lake.flush()["facts"] == 6
+    assert lake.chains["facts"].manifest.commits == ((0, 1, 2), (2, 3, 2), (4, 5, 2))
+    assert stored_ids(tmp_path) == expected_ids(6)
+
+
+# --- chains of a Kafka log ------------------------------------------------------------------------------------------
+
+RECORDS = [(0, 3), (1, 1), (4, 2), (5, 5), (9, 1)]
+"""Offsets and how many rows each record holds; between them lie markers and what was aborted."""
+END = 12
+
+
+def of_kafka(root: Path) -> Chain:
+    return Chain(root, "facts", 0, "facts")
+
+
+def feed(chain: Chain, flush_after: int = 2) -> None:
+    """What a consumer does: reads on from where the chain ends, and flushes now and then."""
+    for number, (offset, rows) in enumerate(RECORDS):
+        if offset >= chain.expected:
+            first = sum(before for _, before in RECORDS[:number])
+            chain.append(chain.expected, offset + 1, batch("facts", numbered(first, rows)))
+            if number % flush_after == 0:
+                chain.flush()
+    if chain.expected < END:
+        chain.append(chain.expected, END, batch("facts", []))
+    chain.flush()
+
+
+def kafka_ids(root: Path) -> list[str]:
+    return sorted(parquet.read(root, "facts", of_kafka(root).manifest.files)["message_id"].to_pylist())
+
+
+def test_a_chain_of_kafka_counts_rows_and_offsets_apart(tmp_path):
+    feed(of_kafka(tmp_path))
+    found = of_kafka(tmp_path).manifest
+    assert found.commits == ((0, 0, 3), (1, 4, 3), (5, 9, 6), (10, 11, 0))
+    assert kafka_ids(tmp_path) == expected_ids(12)
+
+
+def test_a_crash_at_any_step_loses_and_doubles_no_record(tmp_path):
+    finished, step = False, 0
+    while not finished:
+        root = tmp_path / str(step)
+        with pytest.MonkeyPatch.context() as patch:
+            stopping_at(patch, step)
+            try:
+                feed(of_kafka(root))
+                finished = True
+            except Stop:
+                pass
+        feed(of_kafka(root), flush_after=3)
+        assert kafka_ids(root) == expected_ids(12)
+        assert of_kafka(root).next_offset == END
+        step += 1
+    assert step > 30
+
+
+def test_records_of_kafka_that_come_again_or_too_late_are_refused(tmp_path):
+    chain = of_kafka(tmp_path)
+    chain.append(0, 2, batch("facts", numbered(0, 5)))
+    with pytest.raises(DataFolderError, match="already reach offset 2; 1 came again"):
+        chain.append(1, 3, batch("facts", numbered(5, 5)))
+    with pytest.raises(DataFolderError, match="before offset 2, but 3 comes next"):
+        chain.append(3, 4, batch("facts", numbered(5, 5)))
+    chain.flush()
+    assert kafka_ids(tmp_path) == expected_ids(5)
+
+
+def test_a_chain_may_begin_above_0_once(tmp_path):
+    chain = of_kafka(tmp_path)
+    chain.begin(7)
+    chain.append(7, 9, batch("facts", numbered(0, 3)))
+    chain.flush()
+    assert (of_kafka(tmp_path).manifest.first_offset, of_kafka(tmp_path).next_offset) == (7, 9)
+    with pytest.raises(DataFolderError, match="begun already"):
+        of_kafka(tmp_path).begin(20)
+
+
+def test_a_lake_is_filled_from_one_source(tmp_path):
+    feed(of_kafka(tmp_path))
+    with pytest.raises(DataFolderError, match="holds facts of Kafka's facts"):
+        Lake(tmp_path)
+    with pytest.raises(DataFolderError, match="another data folder"):
+        Chain(tmp_path, "facts", 0, "staging-facts")
+
+
+def test_a_chain_that_another_process_extended_is_left_alone(tmp_path):
+    late, early = of_kafka(tmp_path), of_kafka(tmp_path)
+    for chain in (early, late):
+        chain.append(0, 2, batch("facts", numbered(0, 3)))
+    early.flush()
+    with pytest.raises(DataFolderError, match="Another process has written facts"):
+        late.flush()
+    assert kafka_ids(tmp_path) == expected_ids(3)

@@ -15,14 +15,14 @@ from sinks import publisher
 from sinks.lake import Lake
 from sinks.publisher import is_current, publish
 from sinks.query import describe, open_published, run
-from sinks_samples import event, full_disk, merge
+from sinks_samples import event, full_disk, merge, take
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     lake = Lake(tmp_path / "it's a lake")
-    lake.append("facts", 0, [event("user_id:1", "email:a@b.c", message_id=f"m{n}") for n in range(3)])
-    lake.append("identity", 0, [merge(1, "user_id:1", "email:a@b.c", ["email:a@b.c"])])
+    take(lake, "facts", 0, [event("user_id:1", "email:a@b.c", message_id=f"m{n}") for n in range(3)])
+    take(lake, "identity", 0, [merge(1, "user_id:1", "email:a@b.c", ["email:a@b.c"])])
     lake.flush()
     return lake
 
@@ -67,7 +67,7 @@ def test_publishing_reports_and_leaves_only_the_file(tmp_path, target, lake):
 def test_a_reader_keeps_its_file_while_a_new_one_comes(target, lake):
     publish(lake.root, target)
     with duckdb.connect(str(target), read_only=True) as reader:
-        lake.append("facts", 3, [event("user_id:2", message_id="m3")])
+        take(lake, "facts", 3, [event("user_id:2", message_id="m3")])
         lake.flush()
         publish(lake.root, target)
         assert reader.execute("SELECT count(*) FROM mart.dim_customer").fetchall() == [(1,)]
@@ -80,7 +80,7 @@ def test_is_current_notices_new_rows_a_moved_folder_and_damage(tmp_path, target,
     assert is_current(lake.root, target)
     shutil.copytree(lake.root, tmp_path / "copy")
     assert not is_current(tmp_path / "copy", target)
-    lake.append("facts", 3, [event("user_id:2", message_id="m3")])
+    take(lake, "facts", 3, [event("user_id:2", message_id="m3")])
     lake.flush()
     assert not is_current(lake.root, target)
     target.write_bytes(b"not a database")
@@ -90,7 +90,7 @@ def test_is_current_notices_new_rows_a_moved_folder_and_damage(tmp_path, target,
 
 
 def test_files_that_no_manifest_names_are_not_published(target, lake):
-    named = lake.root / lake.manifests["facts"].files[0].path
+    named = lake.root / lake.chains["facts"].manifest.files[0].path
     shutil.copy(named, named.with_name("part-0-3-5.parquet"))
     assert publish(lake.root, target).events == 3
 
@@ -98,7 +98,7 @@ def test_files_that_no_manifest_names_are_not_published(target, lake):
 def test_a_missing_parquet_file_is_told_and_the_old_publication_stays(target, lake):
     publish(lake.root, target)
     before = target.read_bytes()
-    (lake.root / lake.manifests["facts"].files[0].path).unlink()
+    (lake.root / lake.chains["facts"].manifest.files[0].path).unlink()
     with pytest.raises(DataFolderError, match="cannot be published"):
         publish(lake.root, target)
     assert target.read_bytes() == before
