@@ -12,7 +12,7 @@ _HEAD = """\
 # Benchmarks
 
 One process on one core, JSON lines in to rows durable, triggers written and Parquet published, with {rules} rules
-loaded. Repeat it with `make bench`.
+loaded. Repeat it with `make bench`. What workers do on Kafka is [on a page of its own](benchmarks_kafka.md).
 
 Machine: {machine}.
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import customers, identity, plan, rejected, replay, start, upkeep
+from rapport.commands import cluster, customers, identity, plan, rejected, replay, sink, start, upkeep, worker
 from rapport.stopping import WAITING
 
 STDOUT = 1
@@ -56,6 +56,10 @@ app.command()(customers.query)
 app.add_typer(identity.app, name="identity")
 app.add_typer(plan.app, name="rules")
 app.add_typer(rejected.app, name="rejected")
+app.command()(worker.worker)
+app.command()(sink.sink)
+app.add_typer(cluster.topics, name="topics")
+app.add_typer(cluster.config, name="config")
 app.command()(upkeep.compact)
 app.command()(upkeep.doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(upkeep.bench)

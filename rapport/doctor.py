@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,8 +41,8 @@ class Finding:
 def examine(data: Path, plan: Path | None) -> list[Finding]:
     """Every check, in the order in which trouble usually starts."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
-        ("plan", lambda: _plan(plan)),
-        ("disk", lambda: _disk(data)),
+        ("plan", lambda: of_plan(plan)),
+        ("disk", lambda: of_disk(data)),
         ("store", lambda: _store(data)),
         ("lake", lambda: _lake(data)),
         ("published", lambda: _published(data)),
@@ -67,7 +67,8 @@ def examine(data: Path, plan: Path | None) -> list[Finding]:
     return findings
 
 
-def _plan(folder: Path | None) -> Iterator[Finding]:
+def of_plan(folder: Path | None) -> Iterator[Finding]:
+    """Whether it can be loaded."""
     if folder is None:
         yield Finding(
             "plan", Verdict.ok, "none named: defaults, no rules", "a plan folder: rapport init, then --plan DIR"
@@ -83,7 +84,8 @@ def _plan(folder: Path | None) -> Iterator[Finding]:
     yield Finding("plan", Verdict.ok, f"{len(rules)} rules in {folder}")
 
 
-def _disk(data: Path) -> Iterator[Finding]:
+def of_disk(data: Path) -> Iterator[Finding]:
+    """Whether there is room, and leave to write."""
     place = next(folder for folder in (data.absolute(), *data.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     found = f"{free / 1e9:,.1f} GB free under {data}"
@@ -100,6 +102,9 @@ def _disk(data: Path) -> Iterator[Finding]:
 
 
 def _store(data: Path) -> Iterator[Finding]:
+    if manifest.of_kafka(data / LAKE):
+        yield Finding("store", Verdict.ok, "none: sinks fill this folder", "rapport doctor --brokers looks at the rest")
+        return
     with Reader.open(data) as reader:
         state = reader.state()
     outputs = state.get("outputs", {})
@@ -179,3 +184,9 @@ def _leftovers(data: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding("leftovers", Verdict.ok, "none")
+
+
+def listed(values: Sequence[object], most: int = 8) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(map(str, values[:most]))
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown

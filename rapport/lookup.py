@@ -27,15 +27,15 @@ def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     with Reader.open(data) as reader:
         found = reader.profile(_known(reader, plan, key))
     assert found is not None
-    return {**found, "triggers": _triggers(data, found["profile_ids"])}
+    return {**found, "triggers": triggers(data, found["profile_ids"])}
 
 
-def _triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
+def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
     """What was last done for a customer; nothing where nothing is published yet."""
     if not published.exists(data):
         return []
-    triggers = published.rows(data, "triggers_of", {"profile_ids": profile_ids})
-    return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in triggers]
+    found = published.rows(data, "triggers_of", {"profile_ids": profile_ids})
+    return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in found]
 
 
 def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, Any]:
@@ -79,22 +79,24 @@ def _known(reader: Reader, plan: Path | None, key: str) -> str:
     """The key under which this identifier is stored: as written, else as its type normalizes it."""
     if reader.cluster(key) is not None:
         return key
-    normalized = _normalized(plan, key)
-    if normalized is not None and reader.cluster(normalized) is not None:
-        return normalized
+    meant = _normalized(plan, key)
+    if meant is not None and reader.cluster(meant) is not None:
+        return meant
+    raise unknown(key)
+
+
+def unknown(key: str) -> UnknownCustomer:
+    """What to say when nobody has this identifier."""
     type_, value = split_key(key)
-    raise UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
+    return UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
 
 
 def _normalized(plan: Path | None, key: str) -> str | None:
-    """The key that an event naming this identifier would have got."""
-    from profiles.identifiers import extract
+    """The key as an event that names it would have got it."""
+    from profiles.identifiers import normalized
     from rapport import plan_folder
 
-    type_, value = split_key(key)
-    named = {"context": {"externalIds": [{"id": value, "type": type_, "collection": "users", "encoding": "none"}]}}
-    keys = extract(named, "track", plan_folder.load(plan).identity).keys
-    return keys[0] if keys else None
+    return normalized(key, plan_folder.load(plan).identity)
 
 
 def find(data: Path, text: str, limit: int) -> list[dict[str, Any]]:

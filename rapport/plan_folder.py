@@ -6,7 +6,11 @@ loaders of their packages.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
+
+import orjson
 
 from profiles.settings import DEFAULT, IdentitySettings, load_identity
 from rules.evaluator import RuleSet
@@ -31,6 +35,13 @@ def load(folder: Path | None) -> Plan:
     if problems or identity is None or rules is None:
         raise PlanError(problems)
     return Plan(identity, rules)
+
+
+def digest(plan: Plan) -> str:
+    """12 hex digits that are the same on every worker with the same plan, whatever its layout and comments."""
+    rules = sorted((rule.name, rule.version, rule.status) for rule in plan.rules.rules)
+    stated = orjson.dumps([asdict(plan.identity), rules], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(stated).hexdigest()[:12]
 
 
 def rule_files(folder: Path) -> list[Path]:

@@ -7,20 +7,39 @@ from typing import Annotated
 
 import typer
 
-from rapport.options import DATA, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, Json, Plan
+from rapport.options import cluster as named
 from rapport.options import key as identifier
 
 
 def profile(
     key: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="An identifier, for example email:ann@example.com.")],
+    origin: Annotated[
+        str, typer.Option("--from", metavar="local|kafka", help="local: the data folder. kafka: the running workers.")
+    ] = "local",
+    brokers: Brokers = None,
     data: Data = DATA,
     plan: Plan = None,
     json: Json = False,
 ) -> None:
     """The whole customer: identifiers, traits, orders, channels, recent events, triggers."""
-    from rapport import console, lookup
+    from rapport import console
+    from schemas.errors import UsageError
 
-    found = lookup.profile(data, plan, identifier(key))
+    asked = identifier(key)
+    if origin == "kafka":
+        cluster = named(brokers, data)
+        from rapport import cluster_lookup
+
+        found = cluster_lookup.profile(cluster, asked)
+    elif origin != "local":
+        raise UsageError(f"--from {origin}: write local or kafka")
+    elif brokers is not None:
+        raise UsageError("--brokers is for customers of a cluster: add --from kafka")
+    else:
+        from rapport import lookup
+
+        found = lookup.profile(data, plan, asked)
     if json:
         console.emit(found)
     else:

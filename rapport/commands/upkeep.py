@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import typer
 
-from rapport.options import DATA, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, Json, Plan
+from rapport.options import cluster as named
 
 
 def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
@@ -25,12 +27,18 @@ def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
     )
 
 
-def doctor(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
-    """Look the data folder and the plan over; every finding says what to do."""
+def doctor(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+    """Look the data folder, or with brokers a running cluster, and the plan over; every finding says what to do."""
     from rapport import console
     from rapport.doctor import Verdict, examine
 
-    findings = examine(data, plan)
+    if brokers or os.environ.get("RAPPORT_BROKERS"):
+        cluster = named(brokers, data)
+        from rapport import cluster_doctor
+
+        findings = cluster_doctor.examine(cluster, plan)
+    else:
+        findings = examine(data, plan)
     failed = any(finding.verdict is Verdict.fail for finding in findings)
     if json:
         console.emit({"ok": not failed, "findings": [asdict(finding) for finding in findings]})

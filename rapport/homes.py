@@ -1,0 +1,101 @@
+"""`/profile?id=TYPE:VALUE` of a worker: a customer as the rows of a lane tell it, from whichever worker holds them.
+
+Any worker may be asked. The home of an identifier is a partition; its row may point to another home, perhaps on another
+worker, which is asked in turn. Only committed rows are read, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+
+from profiles import view
+from profiles.identifiers import normalized
+from profiles.rows import Rows, Store
+from profiles.settings import IdentitySettings
+from rapport.probes import as_json
+from schemas.errors import RowError
+from schemas.keys import key_of, partition_of
+
+PATH = "/profile"
+HOPS = 8
+"""Pointers followed before a customer counts as on the move; a chain is cut short when the linker's orders arrive."""
+PATIENCE = 2.0
+"""Seconds another worker may take to answer."""
+MOVING = "this customer is being merged or split right now: ask again"
+
+
+class Homes(Protocol):
+    """What a worker knows of the partitions."""
+
+    partitions: int
+
+    def store(self, partition: int) -> Store | None:
+        """The committed rows of a lane that is open here; None where it is not."""
+
+    def owner(self, partition: int) -> str | None:
+        """URL of the worker that has it; None while nobody has."""
+
+
+class Customers:
+    """Answers for one worker. `token` is shown to other workers."""
+
+    def __init__(self, homes: Homes, identity: IdentitySettings, token: str | None, own_url: str) -> None:
+        self._homes = homes
+        self._identity = identity
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._own_url = own_url
+        self._others: aiohttp.ClientSession | None = None
+
+    async def connections(self, _served: web.Application) -> AsyncIterator[None]:
+        """Keeps connections to other workers while the server runs (an aiohttp cleanup context)."""
+        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as self._others:
+            yield
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """200 and `profiles.view.profile`; 400, 404 or 503 and `{"error"}`. A 503 passes: ask again."""
+        type_, _, value = request.query.get("id", "").partition(":")
+        hops = request.query.get("hops", "0")
+        if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
+            return as_json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
+        key = key_of(type_.strip(), value.strip())
+        found = await self._find(key, int(hops))
+        if found.status == 404 and hops == "0":
+            meant = normalized(key, self._identity)
+            if meant is not None and meant != key:
+                return await self._find(meant, 0)
+        return found
+
+    async def _find(self, key: str, hops: int) -> web.Response:
+        while hops <= HOPS:
+            partition = partition_of(key, self._homes.partitions)
+            store = self._homes.store(partition)
+            if store is None:
+                return await self._ask(partition, key, hops + 1)
+            rows = Rows(store)
+            try:
+                row = rows.find(key)
+                if row is None:
+                    return as_json({"error": "nobody has this identifier"}, 404)
+                if row.to is None:
+                    return as_json(view.profile(rows, row))
+            except RowError as error:
+                return as_json({"error": str(error)}, 500)
+            key, hops = row.to, hops + 1
+        return as_json({"error": MOVING}, 503)
+
+    async def _ask(self, partition: int, key: str, hops: int) -> web.Response:
+        owner = self._homes.owner(partition)
+        if owner is None or owner == self._own_url or hops > HOPS:
+            return as_json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
+        assert self._others is not None
+        try:
+            async with self._others.get(owner + PATH, params={"id": key, "hops": str(hops)}) as told:
+                body = await told.read()
+                return web.Response(body=body, status=told.status, content_type="application/json")
+        except (aiohttp.ClientError, TimeoutError):
+            return as_json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)

@@ -1,0 +1,239 @@
+"""A cluster of plain processes: probes, metrics, customers asked of the workers, and what the doctor says."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+
+from conftest import Rapport
+from kafka_broker import Broker
+from local_cluster import LocalCluster, figure, month_until, through
+from rapport import cluster_doctor
+from rapport.cluster_lookup import got
+from rapport.homes import HOPS
+from rapport.runs import wall_now
+from rapport_shell import SHOP, ran
+from schemas.keys import partition_of
+from stream.cluster import Cluster
+from stream.placement import placement
+
+LINES = 4_000
+"""The last ones of the month: rules start for those of the last three days."""
+WITH_A_TRIGGER = """
+SELECT identifier_type || ':' || identifier_value AS key
+FROM bridge_identity JOIN fct_trigger USING (profile_id) LIMIT 1
+"""
+
+
+class Shop(NamedTuple):
+    """A cluster that has taken part of the demo's month, and the same events embedded."""
+
+    cluster: LocalCluster
+    settings: Cluster
+    lines: list[bytes]
+    applied: int
+    embedded: Path
+
+    def ask(self, worker: str, key: str) -> tuple[int, dict[str, Any]]:
+        return got(self.cluster.urls[worker], "/profile?" + urlencode({"id": key}))
+
+
+@pytest.fixture(scope="module")
+def shop(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("cluster")
+    prefix = f"t{secrets.token_hex(4)}-"
+    lines = list(month_until(wall_now(), 7))[-LINES:]
+    file = folder / "events.ndjson"
+    file.write_bytes(b"\n".join(lines))
+    assert ran("replay", file, "--plan", SHOP, "--data", folder / "embedded").code == 0
+    with LocalCluster(folder, address=broker.address, prefix=prefix) as cluster:
+        cluster.up(SHOP)
+        cluster.run("replay", "replay", str(file), "--to", "kafka", "--brokers", broker.address, "--plan", str(SHOP))
+        settings = Cluster((broker.address,), folder / "sink", prefix=prefix)
+        yield Shop(cluster, settings, lines, through(cluster, len(lines)), folder / "embedded")
+
+
+@pytest.fixture
+def on_kafka(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TOPIC_PREFIX", shop.settings.prefix)
+
+
+def identifiers(shop: Shop, count: int) -> list[str]:
+    """Keys of customers that events name, a random choice that is always the same."""
+    found = set()
+    for line in shop.lines:
+        try:
+            event = orjson.loads(line)
+        except ValueError:
+            continue
+        found |= {
+            f"{type_}:{event[name]}"
+            for type_, name in (("user_id", "userId"), ("anonymous_id", "anonymousId"))
+            if event.get(name)
+        }
+    real = sorted(key for key in found if "guest" not in key and "-" in key)
+    return random.Random(1).sample(real, count)
+
+
+def without_triggers(customer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in customer.items() if name != "triggers"}
+
+
+def test_every_input_is_accounted_for_in_the_metrics(shop: Shop) -> None:
+    counted = {
+        name: figure(shop.cluster, f"rapport_{name}_total") for name in ("received", "applied", "duplicate", "rejected")
+    }
+    assert counted["received"] == len(shop.lines) == sum(counted.values()) - counted["received"]
+    assert counted["applied"] == shop.applied > 0
+    for worker in ("worker-1", "worker-2"):
+        with urllib.request.urlopen(f"{shop.cluster.urls[worker]}/metrics") as answer:
+            shown = answer.read().decode()
+        assert 'rapport_event_age_seconds_bucket{lane="lane-' in shown
+        assert "rapport_broker_up 1.0" in shown
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_a_customer_is_the_same_asked_of_any_worker_of_the_cluster_or_embedded(shop: Shop, rapport: Rapport) -> None:
+    urls = placement(shop.settings).urls
+    homes = {key: partition_of(key, shop.settings.partitions) for key in identifiers(shop, 40)}
+    owners = {
+        worker: urls[shop.cluster.urls[worker]][shop.settings.topic("events")] for worker in ("worker-1", "worker-2")
+    }
+    assert all({home in owned for home in homes.values()} == {True, False} for owned in owners.values())
+    emails = set()
+    for number, key in enumerate(homes):
+        status, customer = shop.ask("worker-1", key)
+        assert (status, customer) == shop.ask("worker-2", key)
+        embedded = rapport("profile", key, "--data", shop.embedded, "--plan", SHOP, "--json").json
+        assert without_triggers(embedded) == customer
+        emails |= {each["value"] for each in customer["identifiers"] if each["type"] == "email"}
+        if number < 3:
+            told = rapport("profile", key, "--from", "kafka", "--brokers", *shop.settings.brokers, "--json").json
+            assert without_triggers(told) == customer
+    for email in sorted(emails)[:10]:
+        assert shop.ask("worker-1", f"email:{email.upper()}") == shop.ask("worker-2", f"email:{email}")
+    assert emails
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_the_command_shows_the_card_and_the_published_triggers(shop: Shop, rapport: Rapport) -> None:
+    data = shop.cluster.sink_data
+    member = rapport("query", WITH_A_TRIGGER, "--data", data, "--json").json[0]["key"]
+    asked = ("profile", member, "--from", "kafka", "--brokers", *shop.settings.brokers, "--data", data)
+    assert rapport(*asked, "--json").json["triggers"]
+    assert "Triggers" in rapport(*asked).text
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_nobody_is_nobody_in_the_same_words(shop: Shop, rapport: Rapport) -> None:
+    cluster = rapport("profile", "user_id:nobody", "--from", "kafka", "--brokers", *shop.settings.brokers)
+    embedded = rapport("profile", "user_id:nobody", "--data", shop.embedded)
+    assert (cluster.code, cluster.err) == (embedded.code, embedded.err) == (1, embedded.err)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "id=", "id=nocolon", "id=user_id:", "id=a:b&hops=-1", "id=a:b&hops=x", "id=a:b&hops=999"]
+)
+def test_a_question_that_makes_no_sense_is_refused(shop: Shop, query: str) -> None:
+    status, said = got(shop.cluster.urls["worker-1"], f"/profile?{query}")
+    assert (status, "TYPE:VALUE" in said["error"]) == (400, True)
+
+
+def test_a_chain_of_pointers_ends(shop: Shop) -> None:
+    """As many hops as are allowed, and nobody is asked any more."""
+    key = identifiers(shop, 1)[0]
+    assert got(shop.cluster.urls["worker-1"], "/profile?" + urlencode({"id": key, "hops": HOPS + 1}))[0] == 503
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_a_healthy_cluster_gets_a_clean_bill(shop: Shop, rapport: Rapport) -> None:
+    done = rapport("doctor", "--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data, "--json")
+    verdicts = {finding["check"]: finding["verdict"] for finding in done.json["findings"]}
+    assert done.code == 0, done.json
+    assert verdicts.keys() >= {
+        "brokers",
+        "topics",
+        "partitions",
+        "workers",
+        "sinks",
+        "lag",
+        "stuck",
+        "clock",
+        "changelog",
+    }
+    assert {verdict for check, verdict in verdicts.items() if check not in ("plan", "disk")} == {"ok"}, done.json
+
+
+@pytest.mark.usefixtures("on_kafka")
+@pytest.mark.parametrize(("ahead", "verdict", "words"), [(100, "fail", "s ahead of"), (-5, "warn", "s behind")])
+def test_a_wrong_clock_is_named(
+    shop: Shop, rapport: Rapport, monkeypatch: pytest.MonkeyPatch, ahead: float, verdict: str, words: str
+) -> None:
+    shifted = SimpleNamespace(sleep=time.sleep, monotonic=time.monotonic, time=lambda: time.time() + ahead)
+    monkeypatch.setattr(cluster_doctor, "time", shifted)
+    done = rapport("doctor", "--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data, "--json")
+    [clock] = [finding for finding in done.json["findings"] if finding["check"] == "clock"]
+    assert (clock["verdict"], words in clock["found"]) == (verdict, True), clock
+    assert "NTP" in clock["advice"]
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_a_killed_workers_customers_are_the_others_soon(shop: Shop) -> None:
+    """And the commands learn where they are now."""
+    keys = identifiers(shop, 20)
+    before = {key: shop.ask("worker-1", key) for key in keys}
+    killed = time.monotonic()
+    worker = shop.cluster.take("worker-2")
+    worker.kill()
+    worker.wait()
+    while any(shop.ask("worker-1", key)[0] != 200 for key in keys):
+        assert time.monotonic() - killed < 40
+        time.sleep(0.1)
+    assert {key: shop.ask("worker-1", key) for key in keys} == before
+    assert list(placement(shop.settings).urls) == [shop.cluster.urls["worker-1"]]
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_without_workers_the_doctor_names_what_stands_still(shop: Shop, rapport: Rapport) -> None:
+    """Last in this file: it stops the workers, which leave in time and well; what is sent then waits."""
+    stopped = time.monotonic()
+    workers = [shop.cluster.take(name) for name in shop.cluster.running("worker")]
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    assert {worker.wait(10) for worker in workers} == {0}
+    assert time.monotonic() - stopped < 10
+    more = shop.cluster.folder / "more.ndjson"
+    more.write_bytes(b'{"type":"track","event":"A","userId":"u-1","messageId":"more-1"}\n')
+    assert rapport("replay", more, "--to", "kafka", "--brokers", *shop.settings.brokers).code == 0
+    done = rapport("doctor", "--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data, "--json")
+    found = {finding["check"]: finding for finding in done.json["findings"]}
+    assert done.code == 1
+    assert (found["workers"]["verdict"], found["workers"]["advice"]) == ("fail", "start one: rapport worker")
+    assert found["stuck"]["verdict"] == "fail"
+    assert f"{shop.settings.topic('events')}/{partition_of('user_id:u-1', 8)}" in found["stuck"]["found"]
+    gone = rapport("profile", "user_id:u-1", "--from", "kafka", "--brokers", *shop.settings.brokers)
+    assert (gone.code, "start one" in gone.err) == (1, True)
+
+
+def test_the_doctor_says_that_no_broker_is_there(rapport: Rapport, tmp_path: Path) -> None:
+    done = rapport("doctor", "--brokers", "127.0.0.1:9", "--data", tmp_path, "--json")
+    assert done.code == 1
+    assert done.json["findings"][-1]["check"] == "brokers"
+    assert "127.0.0.1:9" in done.json["findings"][-1]["found"]
+
+
+def test_from_says_what_it_takes(rapport: Rapport) -> None:
+    assert "local or kafka" in rapport("profile", "a:b", "--from", "mars").err
+    assert "--from kafka" in rapport("profile", "a:b", "--brokers", "x:1").err
+    assert rapport("profile", "a:b", "--from", "kafka").code == 2

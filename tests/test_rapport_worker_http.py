@@ -1,0 +1,63 @@
+"""A worker's probes while it comes up, works, loses its broker and gets it back."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from kafka_broker import JarBroker
+from local_cluster import LocalCluster
+from rapport.cluster_lookup import got
+from rapport.probes import bound
+from rapport_shell import SHOP, ran
+
+PATIENCE = 60.0
+
+
+def until(there: Callable[[], Any]) -> Any:
+    """What it gives, once that is something."""
+    end = time.monotonic() + PATIENCE
+    while not (found := there()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def test_it_is_alive_throughout_and_ready_when_it_works(own_broker: JarBroker, tmp_path: Path) -> None:
+    with LocalCluster(tmp_path / "cluster", address=own_broker.address) as cluster:
+        cluster.run("topics", "topics", "create", "--brokers", own_broker.address)
+        cluster.start("worker-1", "worker", "--plan", str(SHOP))
+        url = cluster.urls["worker-1"]
+        seen: set[str] = set()
+
+        def ready() -> bool:
+            cluster.check()
+            status, said = got(url, "/ready")
+            if status:
+                assert got(url, "/live") == (200, {"live": True})
+            seen.update(reason.partition(":")[0].rstrip("0123456789") for reason in said.get("missing", ()))
+            assert (status == 200) == (said.get("ready") is True)
+            return status == 200
+
+        until(ready)
+        assert seen
+        own_broker.kill()
+        until(lambda: got(url, "/ready") == (503, {"ready": False, "missing": ["no broker takes a connection"]}))
+        assert got(url, "/live")[0] == 200
+        own_broker.restart()
+        until(ready)
+        worker = cluster.take("worker-1")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_opened(tmp_path: Path) -> None:
+    with closing(bound("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        second = ran("worker", "--brokers", "127.0.0.1:9", "--http-port", port, "--data", tmp_path / "second")
+    assert second.code == 2
+    assert "choose another port with --http-port" in second.err
