@@ -6,18 +6,24 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo cluster test chaos check bench bench-kafka clean
 
 help: ## this table
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## an own virtual environment with everything to develop in it
 
 demo: $(VENV)/.runtime ## a month of a shop with many channels: generate, run, look around
 	@$(BIN)/rapport demo
 
+cluster: $(VENV)/.dev ## a Kafka cluster of this machine with the demo running through it, until Ctrl-C
+	@$(BIN)/python tests/local_cluster.py
+
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+chaos: $(VENV)/.dev ## 300,000 events while workers, sinks and the broker fail; RAPPORT_SEED repeats a run
+	$(BIN)/python tests/stream_chaos.py
 
 check: $(VENV)/.dev ## lint, format, types and the import rules
 	$(BIN)/ruff check .
@@ -27,6 +33,9 @@ check: $(VENV)/.dev ## lint, format, types and the import rules
 
 bench: $(VENV)/.runtime ## the speed report of this machine
 	@$(BIN)/rapport bench --all --report docs/benchmarks.md
+
+bench-kafka: $(VENV)/.dev ## the same on Kafka, beside plain Faust; needs Java 17 and Maven, takes a quarter of an hour
+	@PYTHONPATH=tests $(BIN)/python benchmarks/on_kafka.py --profiles 1000000 --report docs/benchmarks_kafka.md
 
 clean: ## remove the virtual environment and the caches, never data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -45,5 +54,5 @@ $(VENV)/.runtime: $(LOCK) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(LOCK) | $(BIN)/python
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[cluster,dev]'
 	@touch $@ $(VENV)/.runtime

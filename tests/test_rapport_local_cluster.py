@@ -1,0 +1,65 @@
+"""`make cluster`: up, the demo through it, and down cleanly whenever it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rapport_shell import ROOT
+
+PROGRAM = (sys.executable, str(ROOT / "tests" / "local_cluster.py"))
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The program in a session of its own, its temporary folders below `folder`."""
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def left_running(folder: Path) -> list[str]:
+    """Command lines of processes that still know the folder."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"TMPDIR={folder}".encode() in each.read_bytes():
+                found.append(each.with_name("cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes left behind in /proc")
+@pytest.mark.parametrize("said", ["Starting a broker", "Ctrl-C takes it all down"])
+@pytest.mark.usefixtures("broker")
+def test_it_goes_down_cleanly_whenever_it_is_interrupted(said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "its"
+    running = started(folder)
+    assert running.stdout
+    shown = ""
+    for line in running.stdout:
+        shown += line
+        if said in line:
+            break
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (0, ""), shown + out
+    assert (shown + out).endswith("Stopped.\n")
+    assert left_running(folder) == []
+    assert list(folder.glob("rapport-cluster-*")) == []
+    if said.startswith("Ctrl-C"):
+        assert "events applied" in shown
+        assert "profile --from kafka user_id:" in shown
+        assert " 0 triggers" not in shown
