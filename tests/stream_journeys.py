@@ -38,7 +38,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
 from profiles import view
-from profiles.rows import Rows
+from profiles.rows import Rows, Store
 from profiles.settings import DEFAULT, load_identity
 from rapport import plan_folder
 from rules.evaluator import RuleSet
@@ -224,11 +224,16 @@ def stored_profiles(folder: Path) -> dict[str, dict[str, Any]]:
     """Root -> `profiles.view.profile` of a data folder that nobody writes."""
     store = LocalStore(folder, read_only=True)
     try:
-        rows = Rows(store)
-        found = [rows.find(key[1:].decode()) for key, _ in store.scan(b"i")]
-        return {row.key: view.profile(rows, row) for row in found if row is not None and row.to is None}
+        return profiles_in(store)
     finally:
         store.release()
+
+
+def profiles_in(store: Store) -> dict[str, dict[str, Any]]:
+    """Root -> `profiles.view.profile` of the rows in a store."""
+    rows = Rows(store)
+    found = [rows.find(key[1:].decode()) for key, _ in store.scan(b"i")]
+    return {row.key: view.profile(rows, row) for row in found if row is not None and row.to is None}
 
 
 def simulated(journey: Journey, partitions: int = 4) -> Outcome:
@@ -239,10 +244,11 @@ def simulated(journey: Journey, partitions: int = 4) -> Outcome:
             simulator.advance(item.at, journey.stepwise)
         else:
             simulator.play([item])
-    return Outcome(simulator.profiles(), *_of(simulator.outputs))
+    return outcome_of(simulator.profiles(), simulator.outputs)
 
 
-def _of(outputs: Effects) -> tuple[Any, ...]:
+def outcome_of(profiles: dict[str, dict[str, Any]], outputs: Effects) -> Outcome:
+    """What a run came to, by its profiles and everything it emitted."""
     triggers = (
         {
             "trigger_id": each.trigger_id,
@@ -274,7 +280,7 @@ def _of(outputs: Effects) -> tuple[Any, ...]:
         "rejected": len(outputs.rejected),
     }
     shown = [(each.kind, each.winner, each.loser, each.a, each.b, each.reason) for each in identity]
-    return _sorted(triggers), _sorted(decisions), shown, figures
+    return Outcome(profiles, _sorted(triggers), _sorted(decisions), shown, figures)
 
 
 def _sorted(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

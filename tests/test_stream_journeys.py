@@ -5,7 +5,8 @@ To look at one: pytest tests/test_stream_journeys.py -k split-reopens
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import duckdb
 import orjson
 import pytest
 
+from kafka_broker import Broker
+from kafka_journeys import played
 from schemas.instant import parse
 from schemas.keys import profile_id
 from stream.store import PUBLISHED
@@ -25,37 +28,52 @@ RUNNERS: dict[str, Callable[[Journey, Path], Outcome]] = {
     "embedded, at once": lambda journey, folder: embedded(journey, folder, 1_000),
     "simulated, four lanes": lambda journey, _: simulated(journey),
 }
+FIRST, *OTHERS = RUNNERS
+CLUSTER = "Kafka, two workers"
 
 
 class Stage:
     """One journey; each runner plays it at most once."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, cluster: Callable[[], Mapping[str, Outcome]]) -> None:
         self.journey = load(path)
         self.folder = folder
+        self._name = path.stem
+        self._cluster = cluster
         self._outcomes: dict[str, Outcome] = {}
 
     def outcome(self, runner: str) -> Outcome:
         if runner not in self._outcomes:
-            self._outcomes[runner] = RUNNERS[runner](self.journey, self.folder / runner)
+            self._outcomes[runner] = self._play(runner)
         return self._outcomes[runner]
+
+    def _play(self, runner: str) -> Outcome:
+        if runner == CLUSTER:
+            return self._cluster()[self._name]
+        return RUNNERS[runner](self.journey, self.folder / runner)
+
+
+@pytest.fixture(scope="module")
+def on_kafka(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
+    """What every journey comes to on a cluster, which plays them all at once."""
+    return played(broker.address, f"t{secrets.token_hex(4)}-", tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module", params=files(), ids=lambda path: path.stem)
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    return Stage(request.param, tmp_path_factory.mktemp(request.param.stem))
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    return Stage(request.param, folder, lambda: request.getfixturevalue("on_kafka"))
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("runner", [*RUNNERS, CLUSTER])
 def test_a_journey_comes_to_what_it_says(stage, runner):
     happened, expected = compared(stage.journey, stage.outcome(runner))
     assert happened == expected, stage.journey.title
 
 
-def test_all_runners_agree_on_everything(stage):
-    first, *others = map(stage.outcome, RUNNERS)
-    for other in others:
-        assert other == first
+@pytest.mark.parametrize("runner", [*OTHERS, CLUSTER])
+def test_all_runners_agree_on_everything(stage, runner):
+    assert stage.outcome(runner) == stage.outcome(FIRST)
 
 
 def test_the_mart_tells_of_each_customer_what_the_profile_tells(stage):

@@ -1,0 +1,210 @@
+"""Whatever fails, in the end a cluster has come to what one process makes of the same input: lost 0, doubled 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stream_crowd
+from kafka_broker import Broker
+from kafka_faulty import FREEZE, MUTANT, STEPS
+from schemas import codec
+from sinks_topics import ends
+from stream.feed import feeding
+from stream.worker import FAILED
+from stream_chaos import KINDS, Cluster, chaos, schedule
+from stream_cluster import ENVIRONMENT, until
+from stream_crowd import Phase
+from stream_topics import SOCKETS_LEFT_OPEN
+from stream_verdict import breaches
+
+EVENTS = 60_000
+AWAY = 10.0
+"""Seconds without a broker."""
+FEW = 6_000
+LETTING_GO = "letting go of"
+"""What a worker says that has been told to leave its lanes."""
+MEMORY = 500 << 20
+"""Bytes a worker may have in memory, with the broker there or away."""
+
+
+@pytest.fixture
+def cluster(broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Cluster]:
+    """As many lanes as there are steps of a commit: a worker for each has one."""
+    made = Cluster(broker, prefix, tmp_path / "cluster", len(STEPS))
+    yield made
+    made.close()
+
+
+@SOCKETS_LEFT_OPEN
+def test_every_fault_at_least_once(own_broker: Broker, tmp_path: Path) -> None:
+    """Set RAPPORT_SEED to repeat the faults of another run."""
+    seed = int(os.environ.get("RAPPORT_SEED", time.time_ns() % 10_000))
+    print(f"RAPPORT_SEED={seed}")
+    diary, wrong = chaos(own_broker, tmp_path, seed, EVENTS)
+    assert not wrong, "\n".join(wrong)
+    assert len(diary.faults) >= len(KINDS)
+    assert diary.memory < MEMORY
+
+
+def test_a_seed_is_the_same_input_and_the_same_faults() -> None:
+    assert schedule(3, EVENTS) == schedule(3, EVENTS) != schedule(4, EVENTS)
+    assert {fault.kind for fault in schedule(3, EVENTS)} == set(KINDS)
+    assert stream_crowd.make(3, 500) == stream_crowd.make(3, 500)
+
+
+# --- zombies --------------------------------------------------------------------------------------------------------
+
+
+def feed(cluster: Cluster, phase: Phase) -> None:
+    cluster.set_clock(phase.now)
+    cluster.raw("links", 0, *map(codec.encode, phase.splits))
+    cluster.feed(phase.inputs)
+
+
+def stopped(cluster: Cluster, name: str) -> bool:
+    """Whether a worker is frozen; one that has ended never will be."""
+    pid = cluster.processes[name].pid
+    found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    assert found is None or found.si_code == os.CLD_STOPPED, f"{name}: {cluster.log(name).read_text()[-1500:]}"
+    return found is not None
+
+
+def haunted(cluster: Cluster, folder: Path) -> tuple[dict[str, int | None], list[str]]:
+    """A worker for each step of a commit freezes there, an heir takes over, and all thaw while it is at work.
+
+    Gives how they left (the exit code, or None for one that let its lanes go before one of them could be told, and
+    joined the group anew) and what went wrong.
+    """
+    crowd = stream_crowd.make(5, FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), folder / "embedded")
+    first, meanwhile, last = crowd.phases
+    cluster.want(*STEPS)
+    until(lambda: all(cluster.said(step, "is open") for step in STEPS), "all have lanes")
+    feed(cluster, first)
+    cluster.settled()
+    for step in STEPS:
+        (cluster.data(step) / FREEZE).write_text(step)
+    feed(cluster, meanwhile)
+    until(lambda: all(stopped(cluster, step) for step in STEPS), "all are frozen")
+    cluster.want("heir")
+    until(lambda: cluster.count("heir", "is open") > cluster.cluster.partitions, "the heir has every lane")
+    let_go = {step: cluster.count(step, LETTING_GO) for step in STEPS}
+    for step in STEPS:
+        cluster.signal(step, signal.SIGCONT)
+    left = {step: left_by(cluster, step, let_go[step]) for step in STEPS}
+    cluster.settled()
+    feed(cluster, last)
+    cluster.settled()
+    cluster.expire(crowd, stream_crowd.triggers(embedded))
+    return left, breaches(embedded, cluster)
+
+
+def left_by(cluster: Cluster, name: str, let_go: int) -> int | None:
+    """How a thawed worker leaves."""
+    process = cluster.processes[name]
+    until(lambda: process.poll() is not None or cluster.count(name, LETTING_GO) > let_go, f"{name} has left")
+    return process.poll()
+
+
+def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_path: Path) -> None:
+    left, wrong = haunted(cluster, tmp_path)
+    print(left)
+    assert not wrong, "\n".join(wrong)
+    assert set(left.values()) <= {FAILED, None}
+    assert FAILED in left.values()
+
+
+# --- the broker, and the time it takes ------------------------------------------------------------------------------
+
+
+@SOCKETS_LEFT_OPEN
+def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_path: Path) -> None:
+    cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
+    crowd = stream_crowd.make(6, 3 * FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    try:
+        cluster.want("one", "two")
+        for phase in crowd.phases:
+            cluster.set_clock(phase.now)
+            cluster.raw("links", 0, *map(codec.encode, phase.splits))
+            half = len(phase.inputs) // 2
+            with feeding(cluster.cluster) as into:
+                into.take(phase.inputs[:half])
+                into.push()
+                if phase is crowd.phases[1]:
+                    cluster.break_broker(AWAY)
+                into.take(phase.inputs[half:])
+                cluster.whole()
+                into.finish()
+            cluster.settled()
+        cluster.expire(crowd, stream_crowd.triggers(embedded))
+        wrong = breaches(embedded, cluster)
+    finally:
+        cluster.close()
+    print(f"{cluster.diary.memory >> 20} MB at most; ended: {dict(cluster.diary.endings)}")
+    assert not wrong, "\n".join(wrong)
+    assert cluster.diary.memory < MEMORY
+
+
+def test_the_partitions_of_a_killed_worker_move_on(cluster: Cluster, tmp_path: Path) -> None:
+    crowd = stream_crowd.make(7, FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    first, *others = crowd.phases
+    facts = {"facts": cluster.cluster.topic("facts")}
+    for name in ("one", "two"):
+        cluster.start(name)
+    until(lambda: all(cluster.said(name, "is open") for name in ("one", "two")), "both have lanes")
+    feed(cluster, first)
+    cluster.settled()
+    had = ends(cluster.cluster.brokers[0], facts)
+    cluster.signal("one", signal.SIGKILL)
+    assert cluster.ended("one") == -signal.SIGKILL
+    killed = time.monotonic()
+    feed(cluster, others[0])
+    until(
+        lambda: all(end > had[log] for log, end in ends(cluster.cluster.brokers[0], facts).items()),
+        "every partition has moved on",
+    )
+    print(f"Failover: {time.monotonic() - killed:.1f} s")
+    cluster.settled()
+    for phase in others[1:]:
+        feed(cluster, phase)
+        cluster.settled()
+    cluster.expire(crowd, stream_crowd.triggers(embedded))
+    assert breaches(embedded, cluster) == []
+
+
+# --- the proof can fail ---------------------------------------------------------------------------------------------
+
+
+def test_owners_without_a_fence_are_found(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, MUTANT, "no-fence")
+    _, wrong = haunted(cluster, tmp_path)
+    print(*wrong, sep="\n")
+    assert wrong
+
+
+@pytest.mark.parametrize("mutant", ["no-positions", "outputs-apart"])
+def test_commits_that_are_not_whole_are_found(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, MUTANT, mutant)
+    crowd = stream_crowd.make(5, FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    cluster.want("one", "two")
+    for phase in crowd.phases:
+        had = len(cluster.records("facts"))
+        feed(cluster, phase)
+        until(lambda: len(cluster.records("facts")) > had, "work has begun")  # noqa: B023 - used up in this round
+        cluster.signal("one", signal.SIGKILL)
+        cluster.settled()
+    cluster.expire(crowd, stream_crowd.triggers(embedded))
+    wrong = breaches(embedded, cluster)
+    print(*wrong, sep="\n")
+    assert wrong
