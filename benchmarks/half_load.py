@@ -1,0 +1,116 @@
+"""Latency while a worker is half busy: from accepting an event to its trigger, and of asking for a customer.
+
+Events are accepted and sent as a collector would, every ten milliseconds what has arrived by then. Triggers are read as
+a receiver reads them, committed ones only.
+"""
+
+from __future__ import annotations
+
+import http.client
+import multiprocessing
+import random
+import threading
+import time
+from itertools import islice
+from urllib.parse import urlsplit
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+
+from rapport.bench import mixed_events
+from schemas.instant import HOUR
+from stack import Stack, load_average, shop
+from stream.clients import connection
+from stream.cluster import Cluster
+from stream.feed import feeding
+from stream.intake import Intake
+from stream.worker import wall
+
+SECONDS = 15
+WARM_UP = 3
+TICK = 0.01
+ASKED_EVERY = 0.02
+SAME_RULES = ("low-survey-score", "big-order")
+"""Rules that fire at once; what a timer fires was not accepted just now."""
+
+
+def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
+    """Milliseconds at `rate` events/s. The stack's only worker owns every customer."""
+    loading = multiprocessing.get_context("spawn").Process(target=steady, args=(stack.cluster, rate, customers))
+    with_triggers = _consumer(stack.cluster)
+    asked: list[float] = []
+    over = threading.Event()
+    asking = threading.Thread(target=_ask, args=(stack.urls["worker-1"], customers, asked, over))
+    before = stack.total("rapport_received_total")
+    loading.start()
+    asking.start()
+    latencies = []
+    while loading.is_alive():
+        for records in with_triggers.poll(timeout_ms=100).values():
+            now = wall()
+            fired = [orjson.loads(record.value) for record in records]
+            latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
+    load = load_average()
+    over.set()
+    asking.join()
+    loading.join()
+    with_triggers.close()
+    stack.settled()
+    latencies = sorted(latencies[len(latencies) * WARM_UP // SECONDS :])
+    asked = sorted(asked[len(asked) * WARM_UP // SECONDS :])
+    return {
+        "rate": rate,
+        "sent": stack.total("rapport_received_total") - before,
+        "triggers": len(latencies),
+        "trigger p50": _at(latencies, 0.5) / 1_000,
+        "trigger p99": _at(latencies, 0.99) / 1_000,
+        "asked": len(asked),
+        "profile p50": _at(asked, 0.5) * 1_000,
+        "profile p95": _at(asked, 0.95) * 1_000,
+        "load": load,
+    }
+
+
+def steady(cluster: Cluster, rate: float, customers: int) -> None:
+    """Sends `rate` events/s for `SECONDS`, accepted when they are due."""
+    lines = mixed_events(int(rate * SECONDS), customers, wall() - HOUR, seed=2)
+    waiting = iter(list(lines))
+    intake = Intake(shop(), wall)
+    with feeding(cluster) as feed:
+        started, sent = time.monotonic(), 0
+        while sent < int(rate * SECONDS):
+            due = min(int((time.monotonic() - started) * rate), int(rate * SECONDS))
+            feed.take(intake.lines(islice(waiting, due - sent), "steady"))
+            feed.push()
+            sent = due
+            time.sleep(TICK)
+        feed.finish()
+
+
+def _consumer(cluster: Cluster) -> KafkaConsumer:
+    """At the end of the triggers, as of now."""
+    consumer = KafkaConsumer(isolation_level="read_committed", enable_auto_commit=False, **connection(cluster))
+    partitions = [TopicPartition(cluster.topic("triggers"), each) for each in range(cluster.partitions)]
+    consumer.assign(partitions)
+    consumer.seek_to_end(*partitions)
+    for each in partitions:
+        consumer.position(each)
+    return consumer
+
+
+def _ask(url: str, customers: int, took: list[float], over: threading.Event) -> None:
+    """One customer after the other, on a connection that stays."""
+    dice = random.Random(3)
+    server = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    while not over.wait(ASKED_EVERY):
+        started = time.perf_counter()
+        server.request("GET", f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
+        answer = server.getresponse()
+        answer.read()
+        if answer.status == 200:
+            took.append(time.perf_counter() - started)
+    server.close()
+
+
+def _at(values: list[float], share: float) -> float:
+    return values[min(int(len(values) * share), len(values) - 1)] if values else float("nan")

@@ -1,0 +1,186 @@
+"""The benchmark on Kafka: Rapport's workers beside what a good engineer would write with stock Faust.
+
+    make bench-kafka                                                 everything, into docs/benchmarks_kafka.md
+    PYTHONPATH=tests python benchmarks/on_kafka.py --events 20000
+
+One broker, one run, the same events (`rapport.bench.mixed_events`) for both. What is compared is processor time of the
+worker processes, so that broker, feeder and whatever else the machine does count for nobody; they still slow each
+other down through shared caches, so the load average stands beside each figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apart import in_own_process, linked, plain, recovered
+from half_load import half_load
+from kafka_broker import JarBroker
+from on_kafka_report import rendered
+from rapport.bench import first_contacts, machine, mixed_events
+from schemas import codec
+from schemas.instant import HOUR
+from stack import Stack, accepted, load_average, peak_memory, processor_seconds, shop
+
+WORKERS = (1, 2, 4)
+CONTACT_FRACTION = 4
+"""Events a customer, as in the standard run of `make bench`."""
+CONTACTS = 50_000
+"""Profiles that are made at once."""
+SINK_SETTLES = 6.0
+"""Seconds after which a sink has written and published what it got."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--profiles", type=int, default=0, help="measure the memory of a worker that has so many, too")
+    parser.add_argument("--report", type=Path, help="write the report to this file, too")
+    asked = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="rapport-bench-kafka-"))
+    try:
+        with _broker() as broker:
+            found = _everything(asked.events, folder, broker)
+            if asked.profiles:
+                _say(f"{asked.profiles:,} profiles")
+                found["profiles"] = _with_profiles(asked.profiles, folder, broker)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report = rendered(found, machine())
+    print(report)
+    if asked.report:
+        asked.report.write_text(report + "\n")
+    return 0
+
+
+@contextmanager
+def _broker() -> Iterator[JarBroker]:
+    broker = JarBroker()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
+    found: dict[str, Any] = {"events": events, "customers": events // CONTACT_FRACTION}
+    customers = found["customers"]
+    _say("plain Faust")
+    found["plain"] = in_own_process(plain, broker.address, folder / "plain", events, customers)
+    for workers in WORKERS:
+        _say(f"Rapport, {workers} worker{'s' if workers > 1 else ''}")
+        with Stack(folder, broker.address, f"w{workers}-") as stack:
+            one = found[f"workers {workers}"] = _drained(stack, broker.pid, workers, events, customers)
+            _say(f"{one['per_core']:,.0f} events a worker core second, load {one['load']:.1f}")
+            if workers == 1:
+                _say("half load")
+                found["half load"] = half_load(stack, one["rate"] / 2, customers)
+                stack.end_workers()
+                _say("recovery of a lost disk")
+                found["recovery"] = in_own_process(recovered, stack.cluster, folder / "recovery")
+                _say("linker")
+                found["linker"] = in_own_process(linked, stack.cluster, folder / "linker")
+            if workers == 2:
+                found["memory"] = _memory_of_all(stack, broker)
+    return found
+
+
+def _drained(stack: Stack, broker: int, workers: int, events: int, customers: int) -> Mapping[str, Any]:
+    """First every customer once, then all events; both as fast as they go."""
+    plan = shop()
+    stack.create_topics()
+    stack.start_workers(workers)
+    now = time.time_ns() // 1_000
+    first = _through(stack, accepted(first_contacts(range(customers), now - 2 * HOUR), plan), broker, rest=True)
+    linked_before = _of_linker(stack)
+    started = time.process_time()
+    mixed = accepted(mixed_events(events, customers, time.time_ns() // 1_000 - HOUR), plan)
+    accepting = time.process_time() - started
+    measured = _through(stack, mixed, broker)
+    stack.settled()
+    return {
+        **measured,
+        "first": first,
+        "accept": accepting / events,
+        "linker_commits": _of_linker(stack) - linked_before,
+        "triggers": stack.total("rapport_triggers_total"),
+        "decisions": stack.total("rapport_decisions_total"),
+        "memory": max(map(peak_memory, stack.pids())),
+    }
+
+
+def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -> dict[str, float]:
+    """Sends events and waits until they are taken, and with `rest` until nothing that they caused moves any more."""
+    before, used, fed = stack.figures(), processor_seconds(stack.pids()), time.process_time()
+    target, brokered = stack.total("rapport_received_total") + len(events), processor_seconds([broker])
+    started = time.monotonic()
+    stack.feed(events)
+    fed = time.process_time() - fed
+    stack.until(lambda: stack.total("rapport_received_total") >= target)
+    seconds, load = time.monotonic() - started, load_average()
+    if rest:
+        stack.settled()
+    used = processor_seconds(stack.pids()) - used
+    brokered = processor_seconds([broker]) - brokered
+    after = stack.figures()
+
+    def each(metric: str) -> float:
+        return sum(value - before.get(key, 0.0) for key, value in after.items() if key[0] == metric) / len(events)
+
+    return {
+        "events": len(events),
+        "rate": len(events) / seconds,
+        "cpu": used / len(events),
+        "per_core": len(events) / used,
+        "feed": fed / len(events),
+        "broker": brokered / len(events),
+        "line": sum(len(codec.encode(event)) for event in events) / len(events),
+        "rows": each("rapport_changelog_rows_total"),
+        "row_bytes": each("rapport_changelog_bytes_total"),
+        "transactions": each("rapport_transactions_total"),
+        "load": load,
+    }
+
+
+def _of_linker(stack: Stack) -> float:
+    return stack.values("rapport_transactions_total").get("linker", 0.0)
+
+
+def _memory_of_all(stack: Stack, broker: JarBroker) -> dict[str, float]:
+    """MiB at most, process by process, once a sink has taken everything, too."""
+    stack.start("sink", "sink")
+    stack.until((stack.sink_data / "rapport.duckdb").exists)
+    time.sleep(SINK_SETTLES)
+    pids = {"broker": broker.pid, "sink": stack.pid_of("sink")}
+    pids |= {name: stack.pid_of(name) for name in stack.running("worker")}
+    return {name: peak_memory(pid) for name, pid in pids.items()}
+
+
+def _with_profiles(profiles: int, folder: Path, broker: JarBroker) -> dict[str, float]:
+    """One worker that gets so many profiles, then events for any of them."""
+    with Stack(folder, broker.address, "memory-") as stack:
+        stack.create_topics()
+        stack.start_workers(1)
+        (pid,) = stack.pids()
+        plan, start = shop(), time.time_ns() // 1_000 - 2 * HOUR
+        for begin in range(0, profiles, CONTACTS):
+            customers = range(begin, min(begin + CONTACTS, profiles))
+            _through(stack, accepted(first_contacts(customers, start), plan), broker.pid, rest=True)
+            _say(f"{customers.stop:,} profiles, {peak_memory(pid):,.0f} MiB")
+        _through(stack, accepted(mixed_events(2 * CONTACTS, profiles, start + HOUR), plan), broker.pid)
+        return {"profiles": profiles, "memory": peak_memory(pid), "load": load_average()}
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
