@@ -16,7 +16,7 @@ import orjson
 import rocksdict
 
 from schemas.errors import DataFolderError
-from stream.store import told
+from stream.store import scanned, told, tuned
 
 CHANGELOG = b"\0changelog"
 """Local only: how far this copy has come."""
@@ -75,14 +75,7 @@ class LaneStore:
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows whose keys start so, in order of their keys."""
-        rows = self._db.iter()
-        rows.seek(prefix)
-        while rows.valid():
-            key = rows.key()
-            if not key.startswith(prefix):
-                return
-            yield key, rows.value()
-            rows.next()
+        return scanned(self._db, prefix)
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], reached: Reached) -> None:
         """These rows, which the changelog holds up to `reached`, all or none; None deletes."""
@@ -123,20 +116,7 @@ def remove(folder: Path) -> None:
 
 
 def _options(memory: Memory) -> Any:
-    options = rocksdict.Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(MEMTABLE)
-    options.set_max_write_buffer_number(2)
+    options = tuned(MEMTABLE, memory.cache, index_in_cache=True)
     options.set_write_buffer_manager(memory.memtables)
-    options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.02)
     options.set_max_open_files(64)
-    options.set_keep_log_file_num(2)
-    options.set_max_background_jobs(2)
-    table = rocksdict.BlockBasedOptions()
-    table.set_bloom_filter(10, False)
-    table.set_block_cache(memory.cache)
-    table.set_cache_index_and_filter_blocks(True)
-    options.set_block_based_table_factory(table)
-    options.set_compression_type(rocksdict.DBCompressionType.lz4())
     return options

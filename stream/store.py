@@ -77,10 +77,10 @@ class LocalStore:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return _scan(self._db, prefix)
+        return scanned(self._db, prefix)
 
     def scan_log(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return _scan(self._log, prefix)
+        return scanned(self._log, prefix)
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,8 @@ def _check(layout: bytes, folder: Path) -> None:
         )
 
 
-def _scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def scanned(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What a RocksDB holds under keys that start so, in order of the keys."""
     rows = db.iter()
     rows.seek(prefix)
     while rows.valid():
@@ -150,20 +151,28 @@ def _scan(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _options(log: bool = False) -> Any:
+    cache = rocksdict.Cache(LOG_CACHE if log else BLOCK_CACHE)
+    options = tuned(LOG_MEMTABLE if log else MEMTABLE, cache, index_in_cache=False)
+    options.create_missing_column_families(True)
+    options.set_max_open_files(256)
+    options.set_max_total_wal_size(256 << 20)
+    return options
+
+
+def tuned(memtable: int, cache: Any, index_in_cache: bool) -> Any:
+    """RocksDB's options for rows: many small ones, read by key, most of which were not there before."""
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    options.set_write_buffer_size(LOG_MEMTABLE if log else MEMTABLE)
+    options.set_write_buffer_size(memtable)
     options.set_max_write_buffer_number(2)
     options.set_memtable_whole_key_filtering(True)
     options.set_memtable_prefix_bloom_ratio(0.02)
-    options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
-    options.set_max_total_wal_size(256 << 20)
     table = rocksdict.BlockBasedOptions()
     table.set_bloom_filter(10, False)
-    table.set_block_cache(rocksdict.Cache(LOG_CACHE if log else BLOCK_CACHE))
+    table.set_block_cache(cache)
+    table.set_cache_index_and_filter_blocks(index_in_cache)
     options.set_block_based_table_factory(table)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     return options
