@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from schemas.instant import SECOND
 from schemas.topics import OUTPUTS
-from stream.lane import AGE_BOUNDS, LaneStats
+from stream.lanestats import AGE_BOUNDS, LaneStats
 
 if TYPE_CHECKING:
     from sinks.consumer import Tally

@@ -17,7 +17,8 @@ from profiles.rows import Store
 from rapport import metrics, plan_folder
 from rapport.homes import PATH, Customers
 from rapport.probes import application, serving, url_of
-from stream.lane import LaneStats, home
+from stream.lane import home
+from stream.lanestats import LaneStats
 from stream.worker import Worker, wall
 
 LOOK = 2.0

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -29,6 +29,7 @@ from schemas.messages import Forward, Message
 from stream.cluster import Cluster
 from stream.envelope import envelopes
 from stream.home import Effects, Home
+from stream.lanestats import AGE_BOUNDS, LaneStats
 from stream.lanestore import POSITIONS, LaneStore, Memory, Reached
 from stream.owners import LINKS, HomeLane, LinkerLane, Origin, Sent, Unreadable, gather
 from stream.plan import Plan
@@ -45,8 +46,6 @@ FULL_RECORDS = 160
 FULL_BYTES = 4 << 20
 """A lane that has so much waiting is fed no more until half of it is done."""
 
-AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0)
-"""Seconds; the buckets of `LaneStats.ages`."""
 Clock = Callable[[], int]
 """Microseconds."""
 
@@ -69,49 +68,6 @@ LINKER = Ownership("linker", 0, (LINKS,), "linker-rows")
 def home(partition: int) -> Ownership:
     """The lane of a partition."""
     return Ownership(f"lane-{partition}", partition, ("events", "internal"), "rows")
-
-
-@dataclass(slots=True)
-class LaneStats:
-    """What a lane has done since it was opened; read at any time, changed by whole commits."""
-
-    received: int = 0
-    """Events and refusals read from `events`: applied, duplicate or rejected."""
-    applied: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    """Refused inputs, those recorded before included, and lines of any input topic that are no messages."""
-    late: int = 0
-    """Applied, but too old to start a rule."""
-    forwarded: int = 0
-    """Events sent on to another lane."""
-    merges: int = 0
-    triggers: int = 0
-    decisions: int = 0
-    rows: int = 0
-    """Rows written or deleted, and the bytes of their keys and values."""
-    row_bytes: int = 0
-    commits: int = 0
-    commit_seconds: float = 0.0
-    step_seconds: float = 0.0
-    newest_event: int = 0
-    """When the event that was applied last had been accepted: an instant."""
-    ages: list[int] = field(default_factory=lambda: [0] * (len(AGE_BOUNDS) + 1))
-    """Commits by the age of their last event, from accepting to committing: a count for each bound, and one above."""
-    ages_sum: float = 0.0
-    stages: dict[str, int] = field(default_factory=dict)
-    """Refusals recorded, by stage."""
-    timers: int = 0
-    """Waiting now; `timers_late` is how many seconds the earliest is overdue."""
-    timers_late: float = 0.0
-    waiting: int = 0
-    """Records delivered and not yet taken."""
-    recovery_done: int = 0
-    recovery_total: int = 0
-    """Changelog offsets; equal once recovered."""
-    open: bool = False
-    positions: Mapping[str, int] = field(default_factory=dict)
-    """Input topic -> next offset, as committed."""
 
 
 class _Run:

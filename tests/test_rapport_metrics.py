@@ -16,7 +16,7 @@ from rapport_shell import ROOT, SHOP
 from schemas.instant import SECOND
 from sinks.consumer import Tally
 from sinks.publishing import Publishing
-from stream.lane import AGE_BOUNDS, LaneStats
+from stream.lanestats import AGE_BOUNDS, LaneStats
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 NOW = 1_000_000 * SECOND
