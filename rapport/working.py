@@ -6,7 +6,6 @@ It decides nothing about events.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import signal
 import time
@@ -19,11 +18,11 @@ from rapport.probes import bound, url_of
 from rapport.saying import speak_plainly
 from rapport.worker_http import answering
 from schemas.errors import ClusterError, FolderBusy
+from sinks.locks import Lock
 from stream import topology
 from stream.cluster import Cluster
 from stream.lane import Clock
 from stream.plan import Plan
-from stream.store import told
 from stream.worker import Worker, build_app, end, fail, wall
 
 log = logging.getLogger("rapport.worker")
@@ -93,16 +92,10 @@ def check_topics(cluster: Cluster) -> None:
 @contextmanager
 def only_one(cluster: Cluster) -> Iterator[None]:
     """A data folder is one process's: rows of two copies of a lane would mix. Raises FolderBusy, DataFolderError."""
+    lock = Lock(cluster.data, "worker")
+    if not lock.take():
+        raise FolderBusy(f"{cluster.data} belongs to another worker that runs: give each worker its own with --data.")
     try:
-        cluster.data.mkdir(parents=True, exist_ok=True)
-        lock = (cluster.data / "worker.lock").open("a")
-    except OSError as error:
-        raise told(error, cluster.data) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderBusy(
-                f"{cluster.data} belongs to another worker that runs: give each worker its own with --data."
-            ) from None
         yield
+    finally:
+        lock.release()

@@ -1,7 +1,8 @@
-"""Locks that end with their process: who writes a chain of the lake, who publishes it.
+"""Locks that end with their process: who writes a chain of a lake, who publishes it, whose a worker's folder is.
 
-They lie in the lake's own folder, so that processes on several machines that share it share them, too, where the file
-system carries locks across. A process that is frozen keeps its locks: what it held waits until it goes on or ends.
+They lie in the very folder they are about, so that processes on several machines that share it share them, too, where
+the file system carries locks across. A process that is frozen keeps its locks: what it held waits until it goes on or
+ends.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ PUBLISHER = "publisher"
 class Lock:
     """One lock, not held at first."""
 
-    def __init__(self, lake_root: Path, name: str) -> None:
-        self._path = lake_root / FOLDER / f"{name}.lock"
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / FOLDER / f"{name}.lock"
         self._held: BinaryIO | None = None
 
     def take(self) -> bool:
