@@ -271,7 +271,7 @@ class Totals:
             while values and len(encoded) > TOTALS_CAP:
                 keep_newest(values, len(values) // 2, last)
                 encoded = orjson.dumps(self.state())
-        return bytes(memoryview(encoded))  # orjson's own result holds on to 4 KiB
+        return kept(encoded)
 
     def state(self) -> list[Any]:
         return [
@@ -305,6 +305,11 @@ class Totals:
                 *self.extra,
             ) = orjson.loads(encoded)
         return self
+
+
+def kept(encoded: bytes) -> bytes:
+    """A copy to be held on to: what orjson returns keeps a buffer of 4 KiB alive, however short it is."""
+    return bytes(memoryview(encoded))
 
 
 def _newer(newest: Newest, name: str, at: int, message_id: str, details: Any, cap: int) -> None:

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from profiles.component import TAIL_BYTES, TOTALS_CAP, Component, Signalled
+from profiles.component import TAIL_BYTES, TOTALS_CAP, Component, Signalled, kept
 from profiles.facets import MERGES, ROW_CAP, Entry, entry_of, settle
 from schemas.errors import RowError
 from schemas.messages import Piece
@@ -102,8 +102,7 @@ class Row:
         return b"%b\n%d,%d,%d\n%b" % (self.frame, *times, self.component.encode())
 
     def _frame(self) -> bytes:
-        frame = orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra])
-        return bytes(memoryview(frame))  # orjson's own result holds on to 4 KiB
+        return kept(orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra]))
 
     @classmethod
     def decode(cls, key: str, stored: bytes) -> Row:

@@ -220,7 +220,6 @@ class Engine:
         batches, self._facts = {"facts": self._facts, **_columns(effects)}, []
         taken = {topic: packed(made) for topic, made in batches.items() if made}
         log = {_at(topic, self._outputs[topic]): stored for topic, (_, stored) in taken.items()}
-        first = dict(self._outputs)
         for topic, (made, _) in taken.items():
             self._outputs[topic] += made.num_rows
         self.counts.duplicate += effects.duplicate
@@ -234,7 +233,7 @@ class Engine:
         rows[STATE] = self._state()
         self._store.commit(rows, log)
         for topic, (made, _) in taken.items():
-            self._lake.append(topic, first[topic], self._outputs[topic], made)
+            self._lake.append(topic, self._outputs[topic] - made.num_rows, self._outputs[topic], made)
         if self._lake.buffered >= FLUSH_ROWS:
             self._flush()
 

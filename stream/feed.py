@@ -60,11 +60,12 @@ class Feed:
         waiting, sizes, home = self._waiting, self._bytes, self._home
         for outcome in outcomes:
             if isinstance(outcome, Event):
-                partition, line = home(outcome.identifiers[0]), codec.encode(outcome)
+                partition = home(outcome.identifiers[0])
                 self.sent += 1
             else:
-                partition, line = home(outcome.rejection_id), codec.encode(outcome)
+                partition = home(outcome.rejection_id)
                 self.rejected += 1
+            line = codec.encode(outcome)
             if sizes[partition] + len(line) > ENVELOPE_BYTES:
                 self._send(partition)
             waiting[partition].append(line)
