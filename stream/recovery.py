@@ -126,7 +126,7 @@ def first_offsets(
         if position < start:
             raise LaneStopped(
                 f"{_name(log)} starts at {start:,}, but the lane has only taken what lies before {position:,}: the "
-                f"records between are lost to it. Restore them, or delete the positions row to go on without them."
+                "records between are lost to it. Restore the topic, or start with a new RAPPORT_TOPIC_PREFIX."
             )
         if position > end:
             raise LaneStopped(
