@@ -17,6 +17,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rapport.stopping import interruptible
+
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)}
 _SPELLED_OUT = {**_CONTROL, **_DIRECTION}
@@ -115,7 +117,7 @@ def progress(label: str) -> Iterator[Progress]:
         bars.TextColumn("{task.fields[note]}"),
         bars.TimeElapsedColumn(),
     )
-    with bars.Progress(*columns, console=err, transient=True) as shown:
+    with interruptible(), bars.Progress(*columns, console=err, transient=True) as shown:
         task = shown.add_task(label, total=None, note="")
 
         def move(done: float, total: float | None, note: str = "") -> None:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 WAITING = "waiting for input"
 """Name of a thread that reads a pipe. Where it still waits when a command ends, the process ends without it: nothing
 can end such a read, and the interpreter aborts when it finds standard input locked by one."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """In here Ctrl-C raises KeyboardInterrupt, for what must be put away: a bar that hides the cursor."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Stop:

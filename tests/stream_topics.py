@@ -1,15 +1,11 @@
-"""What lies in a topic, read to its end, and what tests of brokers that are away must allow."""
+"""What lies in a topic, read to its end."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from typing import Any
 
-import pytest
 from kafka import KafkaConsumer, TopicPartition
-
-SOCKETS_LEFT_OPEN = pytest.mark.filterwarnings("ignore:.*[sS]ocket:pytest.PytestUnraisableExceptionWarning")
-"""kafka-python forgets a socket for each try that fails; a test that is marked so collects them before it ends."""
 
 
 def records(address: str, topic: str) -> list[Any]:

@@ -20,7 +20,6 @@ from stream.worker import FAILED
 from stream_chaos import KINDS, Cluster, chaos, schedule
 from stream_cluster import ENVIRONMENT, until
 from stream_crowd import Phase
-from stream_topics import SOCKETS_LEFT_OPEN
 from stream_verdict import breaches
 
 EVENTS = 60_000
@@ -41,7 +40,6 @@ def cluster(broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
-@SOCKETS_LEFT_OPEN
 def test_every_fault_at_least_once(own_broker: Broker, tmp_path: Path) -> None:
     """Set RAPPORT_SEED to repeat the faults of another run."""
     seed = int(os.environ.get("RAPPORT_SEED", time.time_ns() % 10_000))
@@ -123,7 +121,6 @@ def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_pa
 # --- the broker, and the time it takes ------------------------------------------------------------------------------
 
 
-@SOCKETS_LEFT_OPEN
 def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_path: Path) -> None:
     cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
     crowd = stream_crowd.make(6, 3 * FEW)

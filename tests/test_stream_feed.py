@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import subprocess
 import threading
@@ -28,7 +27,7 @@ from stream.envelope import opened
 from stream.feed import feeding
 from stream.intake import Intake
 from stream.plan import Plan
-from stream_topics import SOCKETS_LEFT_OPEN, records
+from stream_topics import records
 
 PARTITIONS = 3
 NOW = 1_767_225_600_000_000
@@ -42,11 +41,10 @@ def cluster(broker: Broker, prefix: str, tmp_path: Path) -> Cluster:
 
 
 @pytest.fixture
-def own(own_broker: Broker, tmp_path: Path) -> Iterator[Cluster]:
+def own(own_broker: Broker, tmp_path: Path) -> Cluster:
     made = Cluster((own_broker.address,), tmp_path, partitions=PARTITIONS)
     topology.create(made)
-    yield made
-    gc.collect()
+    return made
 
 
 @pytest.fixture
@@ -166,7 +164,6 @@ def test_without_topics_nothing_is_read(rapport: Rapport, ndjson, broker: Broker
     assert (ended.code, ended.err) == (1, told)
 
 
-@SOCKETS_LEFT_OPEN
 def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own: Cluster, own_broker, monkeypatch):
     monkeypatch.setattr(feeds, "IN_FLIGHT_BYTES", 200_000)
     unacknowledged: list[int] = []
@@ -193,7 +190,6 @@ def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own:
     assert found == Counter(f"m{number}" for number in range(20_000))
 
 
-@SOCKETS_LEFT_OPEN
 def test_brokers_that_stay_away_end_the_run_with_a_sentence(own: Cluster, own_broker, monkeypatch):
     monkeypatch.setattr(feeds, "DELIVERY_SECONDS", 2)
     with feeding(own) as feed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,6 @@ from stream.feed import feeding
 from stream.intake import Intake
 from stream.plan import Plan
 from stream.topology import Difference
-from stream_topics import SOCKETS_LEFT_OPEN
 
 USER, PASSWORD = "ann", "not-a-real-secret"
 
@@ -153,12 +151,10 @@ def test_who_may_not_enter_is_told_what_to_check(guarded: GuardedBroker, securit
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kafka-io")]
 
 
-@SOCKETS_LEFT_OPEN
 def test_a_certificate_nobody_vouches_for_is_not_trusted(guarded: GuardedBroker, tmp_path, monkeypatch):
     monkeypatch.setattr(clients, "PATIENCE", 1.0)
     with pytest.raises(ClusterError):
         topology.check(Cluster((guarded.tls_address,), tmp_path, Security("sasl_ssl", "PLAIN", USER, PASSWORD)))
-    gc.collect()
 
 
 def test_a_file_without_certificates_is_told(tmp_path):
