@@ -82,14 +82,14 @@ class Stack(LocalCluster):
         return [self.pid_of(name) for name in self.running("worker")]
 
     def figures(self) -> dict[tuple[str, str], float]:
-        """All metrics of all lanes. A lane that no worker has open is missing."""
+        """All metrics of all lanes, of input topics those of events. A lane that no worker has open is missing."""
         return {key: value for name in self.running("worker") for key, value in self._figures(name).items()}
 
     def _figures(self, worker: str) -> dict[tuple[str, str], float]:
         found: dict[tuple[str, str], float] = {}
         with suppress(OSError), urllib.request.urlopen(f"{self.urls[worker]}/metrics", timeout=10) as answer:
             for line in answer.read().decode().splitlines():
-                if told := re.match(r'(rapport_\w+)\{lane="([\w-]+)"\} (\S+)', line):
+                if told := re.match(r'(rapport_\w+)\{lane="([\w-]+)"(?:,topic="events")?\} (\S+)', line):
                     found[told[1], told[2]] = float(told[3])
         return found
 

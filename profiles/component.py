@@ -31,6 +31,8 @@ TOTALS_CAP = 32 * 1024
 TAIL = 16
 """Lines kept inside a component before they are settled: added up, and moved into a history row of their own."""
 TAIL_BYTES = 12 * 1024
+UNTOUCHED = b"[0,0,0]"
+"""The first line of a component that no rule has seen anything in."""
 
 Spans = dict[str, list[int]]
 Newest = dict[str, list[Any]]
@@ -74,7 +76,11 @@ class Component:
         """The component of a row. Fields that a later version appended are kept as they are."""
         self = cls.__new__(cls)
         hot, _, rest = encoded.partition(b"\n")
-        self.signals, self.trimmed, self.forgotten, *self.extra = orjson.loads(hot)
+        if hot == UNTOUCHED:
+            self.signals = self.trimmed = self.forgotten = 0
+            self.extra = []
+        else:
+            self.signals, self.trimmed, self.forgotten, *self.extra = orjson.loads(hot)
         self.settled, end, tail = rest.partition(b"\n")
         self.tail = end + tail
         self.pending = self.tail.count(b"\n")

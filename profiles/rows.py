@@ -21,7 +21,7 @@ trimmed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import orjson
@@ -33,9 +33,13 @@ from schemas.messages import Piece
 
 LAYOUT = 1
 FRAME_CAP = ROW_CAP - TOTALS_CAP - TAIL_BYTES
+AT_REST = b"0,0,0"
+"""The second line of a row that no timer and no rule concerns."""
 ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 PIECE_BYTES = 256 * 1024
+CACHED = 131_072
+"""Decoded rows kept in memory unless told otherwise, of about 1.3 KB."""
 SMALL_CACHE = 8_192
 LARGE_EVERY = 200
 """Small generations after which a large one is tried again: whoever was strange may have become a regular."""
@@ -108,14 +112,20 @@ class Row:
     def decode(cls, key: str, stored: bytes) -> Row:
         self = cls.__new__(cls)
         self.key = key
-        self.frame, _, rest = stored.partition(b"\n")
-        _, self.to, members, parts, self.asked, *self.extra = versioned(self.frame)
-        self.members = set(members)
-        self.parts = set(parts)
-        times, _, component = rest.partition(b"\n")
-        self.wake, self.since, self.latest = map(int, times.split(b","))
+        self.frame, *lines = stored.split(b"\n", 2)
+        head = versioned(self.frame)
+        times, *component = lines
+        self.to = head[1]
+        self.members = set(head[2])
+        self.parts = set(head[3])
+        self.asked = head[4]
+        self.extra = head[5:]
+        if times == AT_REST:
+            self.wake = self.since = self.latest = 0
+        else:
+            self.wake, self.since, self.latest = map(int, times.split(b","))
         self.stored_wake = self.wake
-        self.component = Component.of(component) if component else None
+        self.component = Component.of(component[0]) if component else None
         return self
 
 
@@ -159,14 +169,16 @@ def place(kind: bytes, root: str, member: str) -> bytes:
 class Rows:
     """A lane's rows: reads through to the store, gathers changes until `changes` takes them.
 
-    Decoded rows stay cached across commits, up to twice `cache`; nobody else may write the store meanwhile. Where most
-    rows had to be read anyway, a small cache does as well and stays in the processor's: then it is a small one for a
-    while.
+    Decoded rows stay cached across commits, as many as `room` says at the time; nobody else may write the store
+    meanwhile. Where most rows had to be read anyway, a small cache does as well and stays in the processor's: then it
+    is a small one for a while.
     """
 
-    def __init__(self, store: Store, cache: int = 65_536) -> None:
+    def __init__(self, store: Store, room: Callable[[], int] = lambda: CACHED) -> None:
         self._store = store
-        self._cache = self._room = cache
+        self._wanted = room
+        self._room = room() // 2
+        """Rows of a generation."""
         self._read = 0
         """Rows of the young generation that were in no cache."""
         self._small = 0
@@ -176,8 +188,17 @@ class Rows:
         self._dirty: dict[str, Row] = {}
         self._components: dict[bytes, Component] = {}
         self._raw: dict[bytes, bytes | None] = {}
+        self._ahead: dict[bytes, bytes | None] = {}
+        """Stored rows that were read before anybody asked."""
 
     # --- identifiers ------------------------------------------------------------------------------------------------
+
+    def expect(self, keys: Iterable[str], read: Callable[[list[bytes]], list[bytes | None]]) -> None:
+        """Reads rows that will be asked for before the next `encode`; `read` does as the store's `get`, of many."""
+        young, old = self._young, self._old
+        wanted = [b"i" + key.encode() for key in keys if key not in young and key not in old]
+        if wanted:
+            self._ahead = dict(zip(wanted, read(wanted), strict=True))
 
     def find(self, key: str) -> Row | None:
         row = self._young.get(key)
@@ -185,7 +206,8 @@ class Rows:
             return row
         row = self._old.get(key)
         if row is None:
-            stored = self.get(b"i" + key.encode())
+            name = b"i" + key.encode()
+            stored = self._ahead[name] if name in self._ahead else self.get(name)
             if stored is None:
                 return None
             row = Row.decode(key, stored)
@@ -365,6 +387,7 @@ class Rows:
                 row.stored_wake = row.wake
         self._components = {}
         self._dirty = {}
+        self._ahead = {}
 
     def changes(self) -> dict[bytes, bytes | None]:
         """The changed rows since the last call, encoded; None deletes. The caller commits them, all or nothing."""
@@ -378,5 +401,6 @@ class Rows:
         """The young generation becomes the old one, which is forgotten."""
         useless = self._read > len(self._young) * 3 // 4
         self._small = (self._small + 1) % LARGE_EVERY if useless else 0
-        self._room = min(SMALL_CACHE, self._cache) if self._small else self._cache
+        room = self._wanted() // 2
+        self._room = min(SMALL_CACHE, room) if self._small else room
         self._old, self._young, self._read = self._young, {}, 0

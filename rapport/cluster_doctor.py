@@ -7,15 +7,16 @@ group again. Each check says what it found and what to do; none stops the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rapport import plan_folder
 from rapport.cluster_flow import INPUTS, Flow
 from rapport.cluster_lookup import got
 from rapport.doctor import Finding, Verdict, listed, of_disk, of_plan
-from schemas.errors import ClusterError
+from schemas.errors import ClusterError, PlanError
 from schemas.topics import TOPICS
 from stream import topology
 from stream.clients import admin
@@ -33,13 +34,16 @@ SKEW_WARN, SKEW_FAIL = 1.0, 30.0
 CHANGELOGS = ("rows", "linker-rows")
 OFFSETS = "__consumer_offsets"
 
+Answers = Mapping[str, tuple[int, dict[str, Any]]]
+"""Status and JSON of workers, by URL; status 0 where there is none."""
+
 
 def examine(cluster: Cluster, plan: Path | None) -> list[Finding]:
     """Every check, in the order in which trouble usually starts."""
     findings = [*of_plan(plan), *of_disk(cluster.data)]
     try:
         with admin(cluster) as client:
-            findings += _Examination(client, cluster).findings()
+            findings += _Examination(client, cluster, plan).findings()
     except ClusterError as error:
         advice = "start them, or check RAPPORT_BROKERS and how they are secured"
         findings.append(Finding("brokers", Verdict.fail, str(error), advice))
@@ -47,9 +51,10 @@ def examine(cluster: Cluster, plan: Path | None) -> list[Finding]:
 
 
 class _Examination:
-    def __init__(self, client: KafkaAdminClient, cluster: Cluster) -> None:
+    def __init__(self, client: KafkaAdminClient, cluster: Cluster, plan: Path | None) -> None:
         self._client = client
         self._cluster = cluster
+        self._plan = plan
         self._topics: dict[str, Any] = {}
         """Those of ours that exist, described, by the name in the topic table."""
 
@@ -162,7 +167,9 @@ class _Examination:
             return
         yield Finding("workers", Verdict.ok, found)
         yield from self._without_owner(placed)
-        yield from _unready(sorted(placed.urls))
+        answers = {url: got(url, "/ready") for url in sorted(placed.urls)}
+        yield from _unready(answers)
+        yield from _plans(answers, self._plan)
 
     def _sinks(self) -> Iterator[Finding]:
         group = self._cluster.sink_group
@@ -257,15 +264,32 @@ class _Examination:
         return sizes
 
 
-def _unready(urls: list[str]) -> Iterator[Finding]:
+def _unready(answers: Answers) -> Iterator[Finding]:
     """What workers say of themselves."""
-    for url in urls:
-        status, said = got(url, "/ready")
+    for url, (status, said) in answers.items():
         if status == 0:
             found = f"{url} does not answer from here: {said['error']}"
             yield Finding("workers", Verdict.warn, found, "ask from where it can be reached, or restart it")
         elif missing := said.get("missing"):
             yield Finding("workers", Verdict.warn, f"{url} is not ready: {'; '.join(missing)}", "wait, or see its log")
+
+
+def _plans(answers: Answers, folder: Path | None) -> Iterator[Finding]:
+    """Whether all workers have the same plan, and the one in the folder named to the doctor."""
+    holders: dict[str, list[str]] = {}
+    for url, (_, said) in answers.items():
+        if plan := said.get("plan"):
+            holders.setdefault(plan, []).append(url)
+    shown = "; ".join(f"{plan} on {', '.join(urls)}" for plan, urls in sorted(holders.items()))
+    if len(holders) > 1:
+        advice = "give all the same plan folder and restart those that lag behind, one after the other"
+        yield Finding("plan", Verdict.warn, f"workers differ: {shown}", advice)
+        return
+    with suppress(PlanError):  # told by its own check
+        mine = None if folder is None else plan_folder.digest(plan_folder.load(folder))
+        if mine and holders and mine not in holders:
+            advice = "restart the workers with this folder, or name theirs with --plan"
+            yield Finding("plan", Verdict.warn, f"{folder} is {mine}; workers have {shown}", advice)
 
 
 def _beyond(before: float, stamp: float, after: float) -> float:

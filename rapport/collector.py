@@ -9,7 +9,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-THRESHOLDS = (100_000, 50, 100)
+THRESHOLDS = (500_000, 50, 100)
 
 
 @contextmanager

@@ -43,10 +43,10 @@ class Gauge(Counter):
 
 
 LANE: tuple[Counter, ...] = (
-    Counter("rapport_received", "Inputs taken from events.", lambda lane: lane.received),
+    Counter("rapport_received", "Inputs taken.", lambda lane: lane.received, "topic"),
     Counter("rapport_applied", "Events applied, each once.", lambda lane: lane.applied),
     Counter("rapport_duplicate", "Events whose message id had been seen.", lambda lane: lane.duplicate),
-    Counter("rapport_rejected", "Inputs refused, repeats included.", lambda lane: lane.rejected),
+    Counter("rapport_rejected", "Inputs refused, repeats included.", lambda lane: lane.rejected, "topic"),
     Counter("rapport_refusals", "Refusals written to the topic rejected.", lambda lane: lane.stages, "stage"),
     Counter("rapport_late", "Events applied, but too old to start a rule.", lambda lane: lane.late),
     Counter("rapport_forwarded", "Events sent on to where their profile lives.", lambda lane: lane.forwarded),

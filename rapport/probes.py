@@ -39,6 +39,9 @@ class Health(Protocol):
     def missing(self) -> Sequence[str]:
         """What keeps it from working, one sentence each; nothing: it is ready."""
 
+    def about(self) -> Mapping[str, str]:
+        """What else `/ready` tells; no secret, for it asks for no token."""
+
 
 def application(
     health: Health, registry: CollectorRegistry, token: str | None, answers: Mapping[str, Answer] | None = None
@@ -51,7 +54,7 @@ def application(
 
     async def ready(_request: web.Request) -> web.Response:
         missing = list(health.missing())
-        return as_json({"ready": not missing, "missing": missing}, 503 if missing else 200)
+        return as_json({"ready": not missing, "missing": missing, **health.about()}, 503 if missing else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +57,9 @@ class SinkHealth:
 
     def missing(self) -> Sequence[str]:
         return self.consumer.missing()
+
+    def about(self) -> Mapping[str, str]:
+        return {}
 
 
 def sink(cluster: Cluster) -> SinkReport:

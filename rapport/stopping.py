@@ -26,7 +26,10 @@ def interruptible() -> Iterator[None]:
 
 
 class Stop:
-    """While it is entered, the first signal only sets `signum`; a second one ends the process the usual way."""
+    """While it is entered, the first signal only sets `signum`; another Ctrl-C ends the process the usual way.
+
+    Another SIGTERM changes nothing: whoever stops a service may say so twice, and it is leaving already.
+    """
 
     _ASKS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,9 +48,9 @@ class Stop:
             signal.signal(asked, before)
 
     def _ask(self, signum: int, _frame: FrameType | None) -> None:
-        if self.signum:
+        if self.signum and signum == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signum = signum
+        self.signum = self.signum or signum
 
     def __bool__(self) -> bool:
         return self.signum != 0

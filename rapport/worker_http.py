@@ -45,6 +45,10 @@ class _Self:
         """In the order in which a worker comes up. Its plan is loaded before it listens."""
         return list(self._missing())
 
+    def about(self) -> Mapping[str, str]:
+        """Its plan, for whoever compares workers."""
+        return {"plan": self.plan}
+
     def _missing(self) -> Iterator[str]:
         if not self._broker_up:
             yield "no broker takes a connection"

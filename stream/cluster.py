@@ -47,8 +47,8 @@ class Cluster:
     commit_records: int = 40
     commit_ms: int = 50
     """A lane commits after so many records or so many milliseconds."""
-    rows_cached: int = 24_576
-    """Decoded rows each lane keeps in memory."""
+    rows_cached: int = 100_000
+    """Decoded rows a worker keeps in memory, over all its lanes."""
     http_host: str = "127.0.0.1"
     http_port: int = 0
     """0 picks a free one."""

@@ -124,6 +124,8 @@ class Engine:
             except InputError as error:
                 broken = error
             more = len(chunk) == CHUNK and broken is None
+            homes = [each.identifiers[0] for each in chunk if isinstance(each, Event)]
+            self._rows.expect(homes, self._store.get_all)
             for each in chunk:
                 self._step(each)
             taken += len(chunk)

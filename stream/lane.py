@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -82,7 +82,8 @@ class _Run:
     def clear(self) -> None:
         self.effects = Effects()
         self.sent: list[Sent] = []
-        self.received = self.refusals = 0
+        self.received: Counter[str] = Counter()
+        self.refused_of: Counter[str] = Counter()
 
     def refuse(self, origin: Origin, failed: Unreadable) -> None:
         """Raises what is given where the line had been refused already and cannot be the reason."""
@@ -158,7 +159,7 @@ class Lane:
         partitions = self._cluster.partitions
         if self.owns is LINKER:
             return LinkerLane(Linker(store, self._plan.identity), partitions)
-        rows = Rows(store, self._cluster.rows_cached)
+        rows = Rows(store, self._memory.rows)
         partition = self.owns.partition
         return HomeLane(Home(rows, self._plan, partition, partitions), rows, store, partition, partitions)
 
@@ -289,12 +290,12 @@ class Lane:
         effects, sent = self._owner.step(record, now, origin, run.refused.get(origin, ()))
         gather(run.effects, effects)
         run.sent += sent
-        if origin.topic == "events":
-            lines = (record or b"").count(b"\n") + 1
-            run.received += lines
-            run.refusals += lines - len(effects.facts) - effects.duplicate
-        else:
-            run.refusals += len(effects.rejected)
+        lines = (record or b"").count(b"\n") + 1
+        run.received[origin.topic] += lines
+        of_events = origin.topic == "events"
+        run.refused_of[origin.topic] += (
+            lines - len(effects.facts) - effects.duplicate if of_events else len(effects.rejected)
+        )
 
     # --- committing -------------------------------------------------------------------------------------------------
 
@@ -335,10 +336,10 @@ class Lane:
 
     def _count(self, run: _Run, rows: Mapping[bytes, bytes | None]) -> None:
         stats, effects = self.stats, run.effects
-        stats.received += run.received
+        stats.received.update(run.received)
         stats.applied += len(effects.facts)
         stats.duplicate += effects.duplicate
-        stats.rejected += run.refusals
+        stats.rejected.update(run.refused_of)
         stats.late += effects.late
         stats.forwarded += sum(isinstance(message, Forward) for _, message in run.sent)
         stats.merges += sum(each.kind == "merge" for each in effects.identity)

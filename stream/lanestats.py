@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,12 +14,12 @@ AGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 class LaneStats:
     """What a lane has done since it was opened; read at any time, changed by whole commits."""
 
-    received: int = 0
-    """Events and refusals read from `events`: applied, duplicate or rejected."""
+    received: Counter[str] = field(default_factory=Counter)
+    """Inputs read, by topic. Those of `events` are applied, duplicate or rejected."""
     applied: int = 0
     duplicate: int = 0
-    rejected: int = 0
-    """Refused inputs, those recorded before included, and lines of any input topic that are no messages."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Refused inputs, by topic: those recorded before included, and lines that are no messages."""
     late: int = 0
     """Applied, but too old to start a rule."""
     forwarded: int = 0

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 import rocksdict
 
+from profiles.rows import CACHED
 from schemas.errors import DataFolderError
 from stream.store import scanned, told, tuned
 
@@ -38,11 +39,18 @@ class Reached(NamedTuple):
 
 
 class Memory:
-    """What the stores of one process share, so that memory does not grow with the number of lanes."""
+    """What the lanes of one process share, so that memory does not grow with their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int = CACHED) -> None:
         self.cache = rocksdict.Cache(BLOCK_CACHE)
         self.memtables = rocksdict.WriteBufferManager(MEMTABLES, False)
+        self.stores = 0
+        """How many are open."""
+        self._rows = rows
+
+    def rows(self) -> int:
+        """Decoded rows that each lane may keep now."""
+        return self._rows // max(1, self.stores)
 
 
 class LaneStore:
@@ -50,11 +58,13 @@ class LaneStore:
 
     def __init__(self, folder: Path, memory: Memory) -> None:
         self.folder = folder
+        self._memory = memory
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = rocksdict.Rdict(str(folder), _options(memory))
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
             raise told(error, folder) from error
+        memory.stores += 1
         self.get: Callable[[bytes], bytes | None] = self._db.get
         """The value of a row: RocksDB's own method, for it is called several times an event."""
         self._unlogged = rocksdict.WriteOptions()
@@ -101,6 +111,7 @@ class LaneStore:
     def release(self) -> None:
         """Lets go of the folder without flushing. RocksDB holds its lock as long as a handle lives."""
         del self.get
+        self._memory.stores -= 1
         with suppress(Exception):  # a broken store is rebuilt
             self._db.close()
 

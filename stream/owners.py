@@ -29,8 +29,6 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     LINKS: get_args(Request),
 }
 """What a topic may hold."""
-KNOWN_HOMES = 65_536
-"""Identifiers whose home has been checked and is not checked again."""
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
 
@@ -65,7 +63,6 @@ class HomeLane:
         self._rows = rows
         self._partition = partition
         self._partitions = partitions
-        self._at_home: set[str] = set()
         self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
         heapq.heapify(self._wakes)
 
@@ -103,14 +100,11 @@ class HomeLane:
         return effects, sent + [(LINKS, request) for request in effects.links]
 
     def _is_home(self, key: str) -> bool:
-        """Whether an identifier is at home here: a row in the wrong partition would be found by nobody."""
-        if key not in self._at_home:
-            if partition_of(key, self._partitions) != self._partition:
-                return False
-            if len(self._at_home) >= KNOWN_HOMES:
-                self._at_home.clear()
-            self._at_home.add(key)
-        return True
+        """Whether an identifier is at home here: a row in the wrong partition would be found by nobody.
+
+        One that has a row here has been asked before, which spares the hashing.
+        """
+        return self._rows.find(key) is not None or partition_of(key, self._partitions) == self._partition
 
     @property
     def pending(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rocksdict
 
@@ -75,6 +75,10 @@ class LocalStore:
             )
 
     # --- reading ----------------------------------------------------------------------------------------------------
+
+    def get_all(self, keys: list[bytes]) -> list[bytes | None]:
+        """The values of several rows, read in one go, which costs less than one by one."""
+        return cast(Any, self._db).get(keys)  # type: ignore[no-any-return]  # its stub knows no keys of bytes
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return scanned(self._db, prefix)
@@ -160,9 +164,14 @@ def _options(log: bool = False) -> Any:
 
 
 def tuned(memtable: int, cache: Any, index_in_cache: bool) -> Any:
-    """RocksDB's options for rows: many small ones, read by key, most of which were not there before."""
+    """RocksDB's options for rows: many small ones, read by key, most of which were not there before.
+
+    Compaction is universal: new rows are spread over all keys, and levels would merge every one with all that is
+    settled. The price is room, up to three times that of the rows.
+    """
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
+    options.set_compaction_style(rocksdict.DBCompactionStyle.universal())
     options.set_write_buffer_size(memtable)
     options.set_max_write_buffer_number(2)
     options.set_memtable_whole_key_filtering(True)

@@ -78,7 +78,7 @@ class Lanes:
         """Those assigned to this process, open or not."""
         self._clock = clock
         self._fail = fail
-        self._memory = Memory()
+        self._memory = Memory(cluster.rows_cached)
         self._turn = asyncio.Lock()
         """Held by the lane that steps: a run is worth more in one piece."""
         self._tasks: dict[Lane, asyncio.Task[None]] = {}

@@ -224,7 +224,7 @@ def through(cluster: LocalCluster, sent: int) -> int:
     """Waits until as many lines as were sent are taken, and what they did is published; gives the events applied."""
     while True:
         cluster.check()
-        if figure(cluster, "rapport_received_total") >= sent:
+        if figure(cluster, "rapport_received_total", "events") >= sent:
             applied = figure(cluster, "rapport_applied_total")
             rows = published(cluster.sink_data, "SELECT count(*) AS events FROM mart.fct_event")
             if rows and rows[0]["events"] == applied:
@@ -232,14 +232,16 @@ def through(cluster: LocalCluster, sent: int) -> int:
         time.sleep(0.3)
 
 
-def figure(cluster: LocalCluster, metric: str) -> float:
-    """The sum of a metric over all lanes of all workers."""
+def figure(cluster: LocalCluster, metric: str, topic: str = "") -> float:
+    """The sum of a metric over all lanes of all workers, perhaps of one topic alone."""
+    label = f'topic="{topic}"' if topic else ""
     total = 0.0
     for name, url in cluster.urls.items():
         if name.startswith("worker"):
             with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
-            total += sum(float(line.rpartition(" ")[2]) for line in lines if line.partition("{")[0] == metric)
+            found = [line for line in lines if line.partition("{")[0] == metric and label in line]
+            total += sum(float(line.rpartition(" ")[2]) for line in found)
     return total
 
 

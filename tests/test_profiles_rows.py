@@ -103,7 +103,7 @@ def test_there_is_one_wake_row_a_waiting_row(wakes: list[int]) -> None:
 def test_a_row_survives_the_change_of_cache_generations() -> None:
     """A row that is changed, put away and read again within one commit is one row."""
     store = Memory()
-    rows = Rows(store, cache=2)
+    rows = Rows(store, lambda: 4)
     for number in range(9):
         row = rows.born(f"email:{number}")
         row.members.add("phone:1")
@@ -114,6 +114,31 @@ def test_a_row_survives_the_change_of_cache_generations() -> None:
         assert found is not None
         assert found.members == {"phone:1"}
         assert rows.find(f"email:{number}") is found
+
+
+def test_rows_that_are_expected_are_read_in_one_go() -> None:
+    store = Memory()
+    writer = Rows(store)
+    for number in range(4):
+        writer.born(f"email:{number}")
+    rows = commit(writer, store)
+    rows.find("email:0")
+    asked: list[list[bytes]] = []
+
+    def read(keys: list[bytes]) -> list[bytes | None]:
+        asked.append(keys)
+        return [store.get(key) for key in keys]
+
+    rows.expect(["email:0", "email:1", "email:9"], read)
+    store.clear()  # what was read is not read again
+    found = rows.find("email:1")
+    assert asked == [[b"iemail:1", b"iemail:9"]]
+    assert found is not None
+    assert rows.find("email:9") is None
+    assert rows.born("email:9") is rows.find("email:9")
+    rows.expect(["email:1", "email:9"], read)
+    assert len(asked) == 1
+    assert rows.find("email:1") is found
 
 
 def test_regulars_are_cached_again_after_a_crowd_of_strangers(monkeypatch) -> None:
@@ -131,7 +156,7 @@ def test_regulars_are_cached_again_after_a_crowd_of_strangers(monkeypatch) -> No
     for number in range(400):
         writer.born(f"email:{number}")
     store.write(writer.changes())
-    rows = Rows(store, cache=32)
+    rows = Rows(store, lambda: 64)
 
     def met(numbers: range) -> int:
         before = len(reads)

@@ -91,9 +91,8 @@ def without_triggers(customer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_input_is_accounted_for_in_the_metrics(shop: Shop) -> None:
-    counted = {
-        name: figure(shop.cluster, f"rapport_{name}_total") for name in ("received", "applied", "duplicate", "rejected")
-    }
+    topics = {"received": "events", "applied": "", "duplicate": "", "rejected": "events"}
+    counted = {name: figure(shop.cluster, f"rapport_{name}_total", topic) for name, topic in topics.items()}
     assert counted["received"] == len(shop.lines) == sum(counted.values()) - counted["received"]
     assert counted["applied"] == shop.applied > 0
     for worker in ("worker-1", "worker-2"):

@@ -13,7 +13,9 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from conftest import Rapport
 from kafka_broker import Broker
-from rapport.cluster_doctor import _beyond
+from rapport import plan_folder
+from rapport.cluster_doctor import _beyond, _plans
+from rapport_shell import SHOP
 from schemas.topics import TOPICS
 
 Examined = dict[str, list[dict[str, Any]]]
@@ -93,3 +95,16 @@ def test_a_moment_outside_of_its_bounds_is_a_wrong_clock() -> None:
     assert _beyond(10.0, 10.5, 11.0) == 0
     assert _beyond(10.0, 7.0, 11.0) == 3.0
     assert _beyond(10.0, 15.0, 11.0) == -4.0
+
+
+def test_workers_with_different_plans_are_told_apart() -> None:
+    mine = plan_folder.digest(plan_folder.load(SHOP))
+    silent = (0, {"error": "gone"})
+
+    def found(*plans: str) -> list[str]:
+        answers = {f"http://w{number}": (200, {"plan": plan}) for number, plan in enumerate(plans)}
+        return [each.found for each in _plans({**answers, "http://dead": silent}, SHOP)]
+
+    assert found(mine, mine) == found() == []
+    assert found(mine, "other") == [f"workers differ: {mine} on http://w0; other on http://w1"]
+    assert found("other") == [f"{SHOP} is {mine}; workers have other on http://w0"]

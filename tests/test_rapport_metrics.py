@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,10 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text()
 NOW = 1_000_000 * SECOND
 
 BUSY = LaneStats(
-    received=12,
+    received=Counter(events=12, internal=3),
     applied=9,
     duplicate=2,
-    rejected=1,
+    rejected=Counter(events=1),
     newest_event=NOW - 7 * SECOND,
     ages=[0, 3, 0, 1] + [0] * (len(AGE_BOUNDS) - 3),
     ages_sum=0.75,
@@ -74,10 +75,11 @@ def shown(registry: CollectorRegistry) -> dict[str, float]:
 def test_a_workers_metrics_are_its_lanes_figures() -> None:
     seen = shown(worker({"events": 4, "internal": 0}))
     assert {
-        'rapport_received_total{lane="lane-0"}': 12,
+        'rapport_received_total{lane="lane-0",topic="events"}': 12,
+        'rapport_received_total{lane="lane-0",topic="internal"}': 3,
         'rapport_applied_total{lane="lane-0"}': 9,
         'rapport_duplicate_total{lane="lane-0"}': 2,
-        'rapport_rejected_total{lane="lane-0"}': 1,
+        'rapport_rejected_total{lane="lane-0",topic="events"}': 1,
         'rapport_refusals_total{lane="lane-0",stage="identify"}': 1,
         'rapport_position{lane="lane-0",topic="internal"}': 7,
         'rapport_lag_records{lane="lane-0",topic="events"}': 4,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -31,6 +31,9 @@ class Self:
 
     def missing(self) -> Sequence[str]:
         return self.lacks
+
+    def about(self) -> Mapping[str, str]:
+        return {"plan": "abc"}
 
 
 class Answer(NamedTuple):
@@ -70,11 +73,11 @@ def test_readiness_says_what_is_missing_and_never_touches_liveness() -> None:
         ready = process.get("/ready")
         assert (ready.status, orjson.loads(ready.body)) == (
             503,
-            {"ready": False, "missing": ["partition 3 is recovering: 5 of 9 rows"]},
+            {"ready": False, "missing": ["partition 3 is recovering: 5 of 9 rows"], "plan": "abc"},
         )
         assert process.get("/live").status == 200
         process.health.lacks = []
-        assert process.get("/ready") == Answer(200, b'{"ready":true,"missing":[]}')
+        assert process.get("/ready") == Answer(200, b'{"ready":true,"missing":[],"plan":"abc"}')
 
 
 def test_a_loop_that_stands_still_is_not_alive() -> None:

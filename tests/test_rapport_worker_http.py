@@ -12,6 +12,7 @@ from typing import Any
 from kafka_broker import JarBroker
 from local_cluster import LocalCluster
 from rapport.cluster_lookup import got
+from rapport.plan_folder import digest, load
 from rapport.probes import bound
 from rapport_shell import SHOP, ran
 
@@ -46,7 +47,9 @@ def test_it_is_alive_throughout_and_ready_when_it_works(own_broker: JarBroker, t
         until(ready)
         assert seen
         own_broker.kill()
-        until(lambda: got(url, "/ready") == (503, {"ready": False, "missing": ["no broker takes a connection"]}))
+        plan = digest(load(SHOP))
+        away = {"ready": False, "missing": ["no broker takes a connection"], "plan": plan}
+        until(lambda: got(url, "/ready") == (503, away))
         assert got(url, "/live")[0] == 200
         own_broker.restart()
         until(ready)
