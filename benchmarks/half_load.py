@@ -9,9 +9,9 @@ from __future__ import annotations
 import http.client
 import multiprocessing
 import random
-import threading
 import time
 from itertools import islice
+from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
 import orjson
@@ -35,12 +35,15 @@ SAME_RULES = ("low-survey-score", "big-order")
 
 
 def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
-    """Milliseconds at `rate` events/s. The stack's only worker owns every customer."""
-    loading = multiprocessing.get_context("spawn").Process(target=steady, args=(stack.cluster, rate, customers))
+    """Milliseconds at `rate` events/s. The stack's only worker owns every customer.
+
+    Who sends, who asks and who receives are processes of their own: none waits for another's interpreter.
+    """
+    own = multiprocessing.get_context("spawn")
+    answers, asks = own.Pipe(duplex=False)
+    loading = own.Process(target=steady, args=(stack.cluster, rate, customers))
+    asking = own.Process(target=_ask, args=(stack.urls["worker-1"], customers, asks))
     with_triggers = _consumer(stack.cluster)
-    asked: list[float] = []
-    over = threading.Event()
-    asking = threading.Thread(target=_ask, args=(stack.urls["worker-1"], customers, asked, over))
     before = stack.total("rapport_received_total")
     loading.start()
     asking.start()
@@ -51,7 +54,7 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
     load = load_average()
-    over.set()
+    asked = answers.recv()
     asking.join()
     loading.join()
     with_triggers.close()
@@ -98,11 +101,14 @@ def _consumer(cluster: Cluster) -> KafkaConsumer:
     return consumer
 
 
-def _ask(url: str, customers: int, took: list[float], over: threading.Event) -> None:
-    """One customer after the other, on a connection that stays."""
+def _ask(url: str, customers: int, answers: Connection) -> None:
+    """One customer after the other for `SECONDS`, on a connection that stays; sends the seconds that each took."""
     dice = random.Random(3)
     server = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
-    while not over.wait(ASKED_EVERY):
+    took = []
+    over = time.monotonic() + SECONDS
+    while time.monotonic() < over:
+        time.sleep(ASKED_EVERY)
         started = time.perf_counter()
         server.request("GET", f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
         answer = server.getresponse()
@@ -110,6 +116,7 @@ def _ask(url: str, customers: int, took: list[float], over: threading.Event) -> 
         if answer.status == 200:
             took.append(time.perf_counter() - started)
     server.close()
+    answers.send(took)
 
 
 def _at(values: list[float], share: float) -> float:

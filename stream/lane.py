@@ -38,7 +38,7 @@ from stream.transactions import Entry, Log, Transactions
 
 WAKES = 500
 """Due timers taken into one run."""
-BREATH = 0.004
+BREATH = 0.001
 """Seconds of steps until others get a turn of the loop: each turn may wait for the consumer's thread to let go."""
 LOOK = 0.1
 """Seconds after which an idle lane looks whether a timer is due."""
