@@ -44,7 +44,7 @@ class _Known:
 class Linker:
     """Decides requests against its rows; `changes` hands the rows over for a commit."""
 
-    def __init__(self, store: Store, settings: IdentitySettings, cache: int = 65_536) -> None:
+    def __init__(self, store: Store, settings: IdentitySettings, cache: int = 16_384) -> None:
         self._store = store
         self._settings = settings
         self._generation = cache

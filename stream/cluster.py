@@ -47,7 +47,7 @@ class Cluster:
     commit_records: int = 40
     commit_ms: int = 50
     """A lane commits after so many records or so many milliseconds."""
-    rows_cached: int = 100_000
+    rows_cached: int = 50_000
     """Decoded rows a worker keeps in memory, over all its lanes."""
     http_host: str = "127.0.0.1"
     http_port: int = 0

@@ -42,7 +42,7 @@ BREATH = 0.001
 """Seconds of steps until others get a turn of the loop: each turn may wait for the consumer's thread to let go."""
 LOOK = 0.1
 """Seconds after which an idle lane looks whether a timer is due."""
-FULL_RECORDS = 160
+FULL_RECORDS = 100
 FULL_BYTES = 4 << 20
 """A lane that has so much waiting is fed no more until half of it is done."""
 

@@ -24,9 +24,9 @@ CHANGELOG = b"\0changelog"
 POSITIONS = b"\0positions"
 """Of the lane's inputs; travels with the rows."""
 MEMTABLE = 8 << 20
-MEMTABLES = 64 << 20
+MEMTABLES = 32 << 20
 """Of all lanes of a process together."""
-BLOCK_CACHE = 64 << 20
+BLOCK_CACHE = 32 << 20
 
 
 class Reached(NamedTuple):
@@ -127,7 +127,7 @@ def remove(folder: Path) -> None:
 
 
 def _options(memory: Memory) -> Any:
-    options = tuned(MEMTABLE, memory.cache, index_in_cache=True)
+    options = tuned(MEMTABLE, memory.cache)
     options.set_write_buffer_manager(memory.memtables)
     options.set_max_open_files(64)
     return options

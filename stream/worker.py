@@ -41,7 +41,7 @@ POLLED = 200
 """Records in one delivery of the consumer's thread."""
 BUFFERED = 2 * POLLED
 """Records between Faust and the lanes, for each agent: room for a delivery and more, since lanes bound what waits."""
-FETCHED_BYTES = 1 << 20
+FETCHED_BYTES = 256 << 10
 """Of a partition in one fetch, or one record that is larger."""
 TIDY = 30.0
 """Seconds between two rounds of deleting what lanes have consumed of topics that keep their records for ever."""
