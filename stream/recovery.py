@@ -71,18 +71,18 @@ async def recovered(
     """
     start, end = (await bounds(consumer, [changelog]))[changelog]
     store = LaneStore(folder, memory)
-    try:
-        reached = store.reached
-        if reached is not None and reached.offset > end:
+    reached = store.reached
+    if reached is not None and not (start <= reached.offset <= end and now - reached.at <= STALE_AFTER):
+        store.release()
+        if reached.offset > end:
             raise LaneStopped(
                 f"{folder} follows a changelog up to {reached.offset:,}, but {_name(changelog)} ends at {end:,}: it "
                 "was made anew or lost records. Restore the topic, or move the folder away if nothing in it is needed."
             )
-        if reached is not None and (reached.offset < start or now - reached.at > STALE_AFTER):
-            store.release()
-            remove(folder)
-            store, reached = LaneStore(folder, memory), None
-        position = start if reached is None else reached.offset
+        remove(folder)
+        store, reached = LaneStore(folder, memory), None
+    position = start if reached is None else reached.offset
+    try:
         await _apply(consumer, TopicPartition(*changelog), store, position, end, now, progress)
     except BaseException:
         store.release()
