@@ -176,7 +176,7 @@ class Rows:
 
     def __init__(self, store: Store, room: Callable[[], int] = lambda: CACHED) -> None:
         self._store = store
-        self._wanted = room
+        self._allowed = room
         self._room = room() // 2
         """Rows of a generation."""
         self._read = 0
@@ -401,6 +401,6 @@ class Rows:
         """The young generation becomes the old one, which is forgotten."""
         useless = self._read > len(self._young) * 3 // 4
         self._small = (self._small + 1) % LARGE_EVERY if useless else 0
-        room = self._wanted() // 2
+        room = self._allowed() // 2
         self._room = min(SMALL_CACHE, room) if self._small else room
         self._old, self._young, self._read = self._young, {}, 0

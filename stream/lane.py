@@ -83,7 +83,7 @@ class _Run:
         self.effects = Effects()
         self.sent: list[Sent] = []
         self.received: Counter[str] = Counter()
-        self.refused_of: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
 
     def refuse(self, origin: Origin, failed: Unreadable) -> None:
         """Raises what is given where the line had been refused already and cannot be the reason."""
@@ -292,10 +292,10 @@ class Lane:
         run.sent += sent
         lines = (record or b"").count(b"\n") + 1
         run.received[origin.topic] += lines
-        of_events = origin.topic == "events"
-        run.refused_of[origin.topic] += (
-            lines - len(effects.facts) - effects.duplicate if of_events else len(effects.rejected)
-        )
+        if origin.topic == "events":
+            run.refusals[origin.topic] += lines - len(effects.facts) - effects.duplicate
+        else:
+            run.refusals[origin.topic] += len(effects.rejected)
 
     # --- committing -------------------------------------------------------------------------------------------------
 
@@ -339,7 +339,7 @@ class Lane:
         stats.received.update(run.received)
         stats.applied += len(effects.facts)
         stats.duplicate += effects.duplicate
-        stats.rejected.update(run.refused_of)
+        stats.rejected.update(run.refusals)
         stats.late += effects.late
         stats.forwarded += sum(isinstance(message, Forward) for _, message in run.sent)
         stats.merges += sum(each.kind == "merge" for each in effects.identity)

@@ -78,7 +78,8 @@ class LocalStore:
 
     def get_all(self, keys: list[bytes]) -> list[bytes | None]:
         """The values of several rows, read in one go, which costs less than one by one."""
-        return cast(Any, self._db).get(keys)  # type: ignore[no-any-return]  # its stub knows no keys of bytes
+        found: list[bytes | None] = cast(Any, self._db).get(keys)  # its stub knows no keys of bytes
+        return found
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return scanned(self._db, prefix)
