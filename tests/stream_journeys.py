@@ -238,13 +238,19 @@ def profiles_in(store: Store) -> dict[str, dict[str, Any]]:
 
 def simulated(journey: Journey, partitions: int = 4) -> Outcome:
     """Several lanes in memory, in the order of the journey."""
+    simulator = played(journey, partitions)
+    return outcome_of(simulator.profiles(), simulator.outputs)
+
+
+def played(journey: Journey, partitions: int) -> Simulator:
+    """A simulator that has taken a journey."""
     simulator = Simulator(journey.plan, partitions)
     for item in journey.items:
         if isinstance(item, Wait):
             simulator.advance(item.at, journey.stepwise)
         else:
             simulator.play([item])
-    return outcome_of(simulator.profiles(), simulator.outputs)
+    return simulator
 
 
 def outcome_of(profiles: dict[str, dict[str, Any]], outputs: Effects) -> Outcome:

@@ -33,9 +33,8 @@ from sinks.publishing import Publishing
 from sinks.rows import batch
 from sinks_samples import event, merge, rejected, rule_decision, trigger
 from sinks_topics import LANES, Lanes, caught_up, ends, make_topics, reached, until
-from stream.simulator import Simulator
 from stream.store import LAKE, PUBLISHED
-from stream_journeys import Wait, embedded, files, load
+from stream_journeys import embedded, files, load, played
 from stream_parity import differences
 
 Names = Mapping[str, str]
@@ -323,15 +322,9 @@ def test_a_sink_that_the_group_forgot_joins_again(broker, names, lanes, lake):
 
 @pytest.mark.parametrize("journey", ["refunds", "split", "merge-while-a-timer-runs", "email-cap"])
 def test_what_a_sink_publishes_is_what_the_embedded_run_publishes(broker, names, lanes, lake, tmp_path, journey):
-    played = load(next(path for path in files() if path.stem == journey))
-    embedded(played, tmp_path / "embedded", 1_000)
-    simulator = Simulator(played.plan, LANES)
-    for item in played.items:
-        if isinstance(item, Wait):
-            simulator.advance(item.at, played.stepwise)
-        else:
-            simulator.play([item])
-    outputs = simulator.outputs
+    loaded = load(next(path for path in files() if path.stem == journey))
+    embedded(loaded, tmp_path / "embedded", 1_000)
+    outputs = played(loaded, LANES).outputs
     for number in range(LANES):
         mine = [each for each in outputs.facts if partition_of(each.identifiers[0], LANES) == number]
         lanes.write("facts", number, mine, together=3)
