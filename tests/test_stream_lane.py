@@ -13,6 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
 from kafka_broker import Broker
+from schemas.errors import DataFolderError
 from schemas.instant import DAY
 from stream import topology
 from stream.cluster import Cluster
@@ -120,6 +121,23 @@ def test_a_copy_that_may_have_missed_deletions_is_rebuilt(cluster: Cluster) -> N
         store = await bring_up(cluster, NOW + STALE_AFTER + 1)
         assert store.get(b"ghost") is None
         store.close()
+
+    asyncio.run(run())
+
+
+def test_a_copy_that_cannot_be_removed_says_so(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(folder: Path) -> None:
+        raise DataFolderError(f"{folder} cannot be removed")
+
+    async def run() -> None:
+        store = await bring_up(cluster)
+        store.write((), Reached(0, NOW))
+        store.close()
+        with monkeypatch.context() as patched:
+            patched.setattr("stream.recovery.remove", stuck)
+            with pytest.raises(DataFolderError, match="cannot be removed"):
+                await bring_up(cluster, NOW + STALE_AFTER + 1)
+        (await bring_up(cluster, NOW + STALE_AFTER + 1)).close()
 
     asyncio.run(run())
 
