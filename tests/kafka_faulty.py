@@ -99,15 +99,28 @@ def _around(owner: type, name: str, before: Callable[[], None] = int, after: Cal
 
 
 def _no_fence() -> None:
-    """Every owner of a lane has transactions of its own."""
+    """Every owner of a lane has transactions of its own, and carries through what it began, whoever owns it by now."""
     from stream import transactions
 
-    original = transactions.AIOKafkaProducer
+    producer = transactions.AIOKafkaProducer
+    commit, close = transactions.Transactions.commit, transactions.Transactions.close
+    begun: dict[Any, asyncio.Task[Any]] = {}
 
     def unfenced(**settings: Any) -> Any:
-        return original(**{**settings, "transactional_id": f"{settings['transactional_id']}-{secrets.token_hex(4)}"})
+        return producer(**{**settings, "transactional_id": f"{settings['transactional_id']}-{secrets.token_hex(4)}"})
+
+    async def carried_through(self: Any, entries: Mapping[Any, Any]) -> Any:
+        begun[self] = asyncio.create_task(commit(self, entries))
+        return await asyncio.shield(begun[self])
+
+    async def closed(self: Any) -> None:
+        if self in begun:
+            await asyncio.wait([begun.pop(self)])
+        await close(self)
 
     transactions.AIOKafkaProducer = unfenced
+    transactions.Transactions.commit = carried_through
+    transactions.Transactions.close = closed
 
 
 def _no_positions() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from stream.feed import feeding
 from stream.worker import FAILED
 from stream_chaos import KINDS, Cluster, chaos, schedule
 from stream_cluster import ENVIRONMENT, until
-from stream_crowd import Phase
+from stream_crowd import Crowd, Phase
 from stream_verdict import breaches
 
 EVENTS = 60_000
@@ -73,34 +73,32 @@ def stopped(cluster: Cluster, name: str) -> bool:
     return found is not None
 
 
-def haunted(cluster: Cluster, folder: Path) -> tuple[dict[str, int | None], list[str]]:
-    """A worker for each step of a commit freezes there, an heir takes over, and all thaw while it is at work.
+def haunted(cluster: Cluster, crowd: Crowd, steps: Mapping[str, str]) -> dict[str, int | None]:
+    """Each worker freezes at its step of a commit, an heir does their work, and all thaw while it does more.
 
-    Gives how they left (the exit code, or None for one that let its lanes go before one of them could be told, and
-    joined the group anew) and what went wrong.
+    Gives how they left: the exit code, or None for one that let its lanes go before one of them could be told, and
+    joined the group anew.
     """
-    crowd = stream_crowd.make(5, FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), folder / "embedded")
     first, meanwhile, last = crowd.phases
-    cluster.want(*STEPS)
-    until(lambda: all(cluster.said(step, "is open") for step in STEPS), "all have lanes")
+    half = len(meanwhile.inputs) // 2
+    cluster.want(*steps)
+    until(lambda: all(cluster.said(name, "is open") for name in steps), "all have lanes")
     feed(cluster, first)
     cluster.settled()
-    for step in STEPS:
-        (cluster.data(step) / FREEZE).write_text(step)
-    feed(cluster, meanwhile)
-    until(lambda: all(stopped(cluster, step) for step in STEPS), "all are frozen")
+    feed(cluster, meanwhile._replace(inputs=meanwhile.inputs[:half]))
+    cluster.settled()
+    for name, step in steps.items():
+        (cluster.data(name) / FREEZE).write_text(step)
+    cluster.feed(meanwhile.inputs[half:])
+    until(lambda: all(stopped(cluster, name) for name in steps), "all are frozen")
     cluster.want("heir")
     until(lambda: cluster.count("heir", "is open") > cluster.cluster.partitions, "the heir has every lane")
-    let_go = {step: cluster.count(step, LETTING_GO) for step in STEPS}
-    for step in STEPS:
-        cluster.signal(step, signal.SIGCONT)
-    left = {step: left_by(cluster, step, let_go[step]) for step in STEPS}
     cluster.settled()
+    let_go = {name: cluster.count(name, LETTING_GO) for name in steps}
     feed(cluster, last)
-    cluster.settled()
-    cluster.expire(crowd, stream_crowd.triggers(embedded))
-    return left, breaches(embedded, cluster)
+    for name in steps:
+        cluster.signal(name, signal.SIGCONT)
+    return {name: left_by(cluster, name, let_go[name]) for name in steps}
 
 
 def left_by(cluster: Cluster, name: str, let_go: int) -> int | None:
@@ -111,11 +109,15 @@ def left_by(cluster: Cluster, name: str, let_go: int) -> int | None:
 
 
 def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_path: Path) -> None:
-    left, wrong = haunted(cluster, tmp_path)
+    crowd = stream_crowd.make(5, FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    left = haunted(cluster, crowd, {step: step for step in STEPS})
     print(left)
+    cluster.settled()
+    cluster.expire(crowd, stream_crowd.triggers(embedded))
+    wrong = breaches(embedded, cluster)
     assert not wrong, "\n".join(wrong)
     assert set(left.values()) <= {FAILED, None}
-    assert FAILED in left.values()
 
 
 # --- the broker, and the time it takes ------------------------------------------------------------------------------
@@ -181,10 +183,18 @@ def test_the_partitions_of_a_killed_worker_move_on(cluster: Cluster, tmp_path: P
 
 
 def test_owners_without_a_fence_are_found(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two linkers may send an event round in circles for ever: what is doubled is looked for before all has settled."""
     monkeypatch.setitem(ENVIRONMENT, MUTANT, "no-fence")
-    _, wrong = haunted(cluster, tmp_path)
-    print(*wrong, sep="\n")
-    assert wrong
+    crowd = stream_crowd.make(5, FEW)
+    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    haunted(cluster, crowd, dict.fromkeys(STEPS, STEPS[0]))
+
+    def found() -> bool:
+        facts = [line for line in breaches(embedded, cluster) if line.startswith("facts: ")]
+        print(*facts, sep="\n")
+        return any(" 0 too many" not in line for line in facts)
+
+    until(found, "facts are doubled")
 
 
 @pytest.mark.parametrize("mutant", ["no-positions", "outputs-apart"])
