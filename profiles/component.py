@@ -14,7 +14,7 @@ more than 32 KiB together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -56,7 +56,7 @@ class Component:
         self.forgotten = 0
         """When the newest history entry with signals that is no longer kept occurred. What it closed must stay closed,
         so nothing that was armed by then is looked at any more."""
-        self.extra: list[Any] = []
+        self.extra: Sequence[Any] = ()
         self.settled = b""
         """The totals of all that is no longer in the tail, encoded; empty where there is nothing."""
         self.tail = b""
@@ -75,14 +75,13 @@ class Component:
     def of(cls, encoded: bytes) -> Component:
         """The component of a row. Fields that a later version appended are kept as they are."""
         self = cls.__new__(cls)
-        hot, _, rest = encoded.partition(b"\n")
+        hot, self.settled, *tail = encoded.split(b"\n", 2)
         if hot == UNTOUCHED:
             self.signals = self.trimmed = self.forgotten = 0
-            self.extra = []
+            self.extra = ()
         else:
             self.signals, self.trimmed, self.forgotten, *self.extra = orjson.loads(hot)
-        self.settled, end, tail = rest.partition(b"\n")
-        self.tail = end + tail
+        self.tail = b"\n" + tail[0] if tail else b""
         self.pending = self.tail.count(b"\n")
         self.recalled = None
         return self

@@ -28,7 +28,7 @@ from schemas.keys import key_of, split_key
 from schemas.messages import Dropped, Rejected
 from schemas.refusal import Oversized, reject, shown
 
-RECOGNIZED: Final = 65_536
+RECOGNIZED: Final = 131_072
 """Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -73,14 +73,14 @@ def _is_plain(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -
 
 
 def _extracted(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> Identified:
-    keys: dict[str, tuple[int, str]] = {}
+    found: list[tuple[tuple[int, str], str]] = []
     dropped: list[Dropped] = []
     for kind, value in _named(body, type_, settings):
         if value is None:
             continue
         key = _key(kind, value, settings)
         if isinstance(key, str):
-            keys[key] = settings.rank(kind)
+            found.append((settings.rank(kind), key))
         elif key not in dropped:
             dropped.append(key)
     previous = None
@@ -90,8 +90,8 @@ def _extracted(body: Mapping[str, Any], type_: str, settings: IdentitySettings) 
             previous = str(value)
         else:
             dropped.append(key._replace(type="previous_id"))
-    ordered = tuple(keys) if len(keys) < 2 else tuple(sorted(keys, key=lambda key: (keys[key], key)))
-    return Identified(ordered, previous, tuple(dropped))
+    found.sort()
+    return Identified(tuple(dict.fromkeys([key for _, key in found])), previous, tuple(dropped))
 
 
 def normalized(key: str, settings: IdentitySettings) -> str | None:

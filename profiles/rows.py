@@ -21,7 +21,7 @@ trimmed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -74,9 +74,9 @@ class Row:
     def __init__(self, key: str) -> None:
         self.key = key
         self.to: str | None = None
-        self.members: set[str] = set()
+        self.members: frozenset[str] = frozenset()
         """Other identifiers whose components belong to this root."""
-        self.parts: set[str] = set()
+        self.parts: frozenset[str] = frozenset()
         """Those of them of which a component is here: nobody need look for the others."""
         self.asked: dict[str, int] = {}
         """Key of another identifier -> when the linker was last asked about the pair."""
@@ -89,7 +89,7 @@ class Row:
         """No open window was armed before this; 0 where none is open."""
         self.latest = 0
         """When the newest event occurred that meant something to a rule."""
-        self.extra: list[Any] = []
+        self.extra: Sequence[Any] = ()
         self.frame: bytes | None = None
         """The first line as it is stored; None once something in it may have changed."""
 
@@ -113,13 +113,10 @@ class Row:
         self = cls.__new__(cls)
         self.key = key
         self.frame, *lines = stored.split(b"\n", 2)
-        head = versioned(self.frame)
+        _, self.to, members, parts, self.asked, *self.extra = versioned(self.frame)
         times, *component = lines
-        self.to = head[1]
-        self.members = set(head[2])
-        self.parts = set(head[3])
-        self.asked = head[4]
-        self.extra = head[5:]
+        self.members = frozenset(members)
+        self.parts = frozenset(parts)
         if times == AT_REST:
             self.wake = self.since = self.latest = 0
         else:
@@ -249,7 +246,7 @@ class Rows:
         else:
             self._components[place(b"c", root.key, member)] = component
             if member not in root.parts:
-                root.parts.add(member)
+                root.parts |= {member}
                 self.touch(root)
         return component
 
@@ -329,7 +326,7 @@ class Rows:
         else:
             self._components.pop(where, None)
             self._raw[where] = None
-            root.parts.discard(member)
+            root.parts -= {member}
             self.touch(root)
         for suffix, mark in self._beside("f", root, member):
             yield "f" + suffix.hex(), mark

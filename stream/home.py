@@ -187,7 +187,7 @@ class Home:
                     self.effects.links.append(Link(message.strongest, other, message.message_id, message.at))
             case Admit():
                 row = self._row(message.row)
-                row.members.update(message.members)
+                row.members |= set(message.members)
                 for member in message.members:
                     row.asked.pop(member, None)
             case Absorb():
@@ -198,7 +198,7 @@ class Home:
             case Root():
                 row = self._row(message.row)
                 row.to = None
-                row.members = set(message.members) - {row.key}
+                row.members = frozenset(message.members) - {row.key}
                 self.effects.profiles += 1
             case Release():
                 self._release(message, now)
@@ -258,7 +258,7 @@ class Home:
         row = self._row(order.row)
         self._schedule(row, now, 0)
         pieces = self._rows.take_out(row, (row.key, *sorted(row.members)))
-        row.members = set()
+        row.members = frozenset()
         row.to = order.to
         row.wake = 0
         self.effects.profiles -= 1

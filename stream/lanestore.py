@@ -26,7 +26,7 @@ POSITIONS = b"\0positions"
 MEMTABLE = 8 << 20
 MEMTABLES = 32 << 20
 """Of all lanes of a process together."""
-BLOCK_CACHE = 32 << 20
+BLOCK_CACHE = 8 << 20
 
 
 class Reached(NamedTuple):

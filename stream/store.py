@@ -25,7 +25,9 @@ STATE = b"\0engine"
 """The row of the engine's positions and totals."""
 MEMTABLE = 32 << 20
 LOG_MEMTABLE = 4 << 20
-BLOCK_CACHE = 48 << 20
+BLOCK_CACHE = 8 << 20
+"""Small: rows that are asked for again are cached decoded, and a block of all others is cheaper to read anew from the
+system's cache than to keep at the expense of the processor's (2.9 us a row against 3.7 with 48 MiB)."""
 LOG_CACHE = 1 << 20
 
 
