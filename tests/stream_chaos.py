@@ -179,7 +179,8 @@ class Cluster(Workers):
         return self._signal(name, signal.SIGSTOP)
 
     def _join(self) -> str:
-        name = f"worker-{1 + max(int(each.rpartition('-')[2]) for each in self._wanted - {*SINKS})}"
+        workers = (self._wanted | self.processes.keys()) - {*SINKS}  # who has been told to leave may be still here
+        name = f"worker-{1 + max(int(each.rpartition('-')[2]) for each in workers)}"
         self.want(name)
         return name
 

@@ -53,6 +53,7 @@ class Workers:
 
     def start(self, name: str) -> None:
         """A worker with its own data folder, which it may have used before."""
+        assert name not in self.processes, f"{name} runs already"
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *self.command(name)],

@@ -41,8 +41,8 @@ def cluster(broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_every_fault_at_least_once(own_broker: Broker, tmp_path: Path) -> None:
-    """Set RAPPORT_SEED to repeat the faults of another run."""
-    seed = int(os.environ.get("RAPPORT_SEED", time.time_ns() % 10_000))
+    """Set RAPPORT_SEED for other faults; `make chaos` draws them anew each time."""
+    seed = int(os.environ.get("RAPPORT_SEED", "2373"))
     print(f"RAPPORT_SEED={seed}")
     diary, wrong = chaos(own_broker, tmp_path, seed, EVENTS)
     assert not wrong, "\n".join(wrong)
