@@ -56,6 +56,12 @@ def test_a_seed_is_the_same_input_and_the_same_faults() -> None:
     assert stream_crowd.make(3, 500) == stream_crowd.make(3, 500)
 
 
+def crowded(cluster: Cluster, folder: Path, seed: int, events: int) -> tuple[Crowd, Path]:
+    """A crowd, and the file of what one process made of it."""
+    crowd = stream_crowd.make(seed, events)
+    return crowd, stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), folder / "embedded")
+
+
 # --- zombies --------------------------------------------------------------------------------------------------------
 
 
@@ -109,8 +115,7 @@ def left_by(cluster: Cluster, name: str, let_go: int) -> int | None:
 
 
 def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_path: Path) -> None:
-    crowd = stream_crowd.make(5, FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    crowd, embedded = crowded(cluster, tmp_path, 5, FEW)
     left = haunted(cluster, crowd, {step: step for step in STEPS})
     print(left)
     cluster.settled()
@@ -125,8 +130,7 @@ def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_pa
 
 def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_path: Path) -> None:
     cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
-    crowd = stream_crowd.make(6, 3 * FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    crowd, embedded = crowded(cluster, tmp_path, 6, 3 * FEW)
     try:
         cluster.want("one", "two")
         for phase in crowd.phases:
@@ -152,8 +156,7 @@ def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_pa
 
 
 def test_the_partitions_of_a_killed_worker_move_on(cluster: Cluster, tmp_path: Path) -> None:
-    crowd = stream_crowd.make(7, FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    crowd, embedded = crowded(cluster, tmp_path, 7, FEW)
     first, *others = crowd.phases
     facts = {"facts": cluster.cluster.topic("facts")}
     for name in ("one", "two"):
@@ -185,8 +188,7 @@ def test_the_partitions_of_a_killed_worker_move_on(cluster: Cluster, tmp_path: P
 def test_owners_without_a_fence_are_found(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two linkers may send an event round in circles for ever: what is doubled is looked for before all has settled."""
     monkeypatch.setitem(ENVIRONMENT, MUTANT, "no-fence")
-    crowd = stream_crowd.make(5, FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    crowd, embedded = crowded(cluster, tmp_path, 5, FEW)
     haunted(cluster, crowd, dict.fromkeys(STEPS, STEPS[0]))
 
     def found() -> bool:
@@ -202,8 +204,7 @@ def test_commits_that_are_not_whole_are_found(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: str
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, MUTANT, mutant)
-    crowd = stream_crowd.make(5, FEW)
-    embedded = stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), tmp_path / "embedded")
+    crowd, embedded = crowded(cluster, tmp_path, 5, FEW)
     cluster.want("one", "two")
     for phase in crowd.phases:
         had = len(cluster.records("facts"))
