@@ -97,23 +97,12 @@ class Component:
 
     def note(self, event: Event, signals: list[Any] | None) -> None:
         """Takes one event in."""
-        at, name = event.occurred_at, event.name
-        if len(name) > NAME_LENGTH:
-            name = name[:NAME_LENGTH]
-        entry: tuple[Any, ...] = (at, event.message_id, event.type, name, event.channel)
-        others, details = event.identifiers[1:], _details(event)
+        self.tail = b"%b\n%b" % (self.tail, line_of(event, signals))
+        self.pending += 1
         if signals:
             self.signals += 1
             if self.recalled is not None:
-                self.recalled.append((at, event.message_id, signals))
-        if details:
-            entry += (signals or (), others, details)
-        elif others:
-            entry += (signals or (), others)
-        elif signals:
-            entry += (signals,)
-        self.tail = b"%b\n%b" % (self.tail, orjson.dumps(entry))
-        self.pending += 1
+                self.recalled.append((event.occurred_at, event.message_id, signals))
 
     def totals(self, members: Collection[str] = ()) -> Totals:
         """Everything added up. `members`, identifiers of the same person, stay sighted for as long as may be."""
@@ -142,6 +131,22 @@ class Component:
         self.tail += other.tail
         self.pending += other.pending
         self.recalled = None
+
+
+def line_of(event: Event, signals: list[Any] | None) -> bytes:
+    """What a component keeps of an event (`Line`), encoded."""
+    name = event.name
+    if len(name) > NAME_LENGTH:
+        name = name[:NAME_LENGTH]
+    entry: tuple[Any, ...] = (event.occurred_at, event.message_id, event.type, name, event.channel)
+    others, details = event.identifiers[1:], _details(event)
+    if details:
+        entry += (signals or (), others, details)
+    elif others:
+        entry += (signals or (), others)
+    elif signals:
+        entry += (signals,)
+    return orjson.dumps(entry)
 
 
 def _details(event: Event) -> dict[str, Any] | None:

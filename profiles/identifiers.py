@@ -28,8 +28,6 @@ from schemas.keys import key_of, split_key
 from schemas.messages import Dropped, Rejected
 from schemas.refusal import Oversized, reject, shown
 
-RECOGNIZED: Final = 131_072
-"""Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -53,12 +51,22 @@ def extract(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> 
     pair = (body.get("userId"), body.get("anonymousId"))
     identified: Identified | None = settings.recognized.get(pair)
     if identified is None:
-        identified = _extracted(body, type_, settings)
-        if len(settings.recognized) >= RECOGNIZED:
-            settings.recognized.clear()
+        identified = _of_pair(pair, settings) or _extracted(body, type_, settings)
         if not identified.dropped:
-            settings.recognized[pair] = identified
+            settings.recognized.note(pair, identified)
     return identified
+
+
+def _of_pair(pair: tuple[object, object], settings: IdentitySettings) -> Identified | None:
+    """What userId and anonymousId are, where each can be used or is missing: nearly always."""
+    user, anonymous = pair
+    strong = "" if user is None else _key("user_id", user, settings)
+    weak = "" if anonymous is None else _key("anonymous_id", anonymous, settings)
+    if not isinstance(strong, str) or not isinstance(weak, str) or not (strong or weak):
+        return None
+    if settings.rank("anonymous_id") < settings.rank("user_id"):
+        strong, weak = weak, strong
+    return Identified((strong, weak) if strong and weak else (strong or weak,), None, ())
 
 
 def _is_plain(body: Mapping[str, Any], type_: str, settings: IdentitySettings) -> bool:
@@ -156,14 +164,14 @@ def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
         return Dropped(kind, shown(value), "malformed")
     if len(value) > ID_CHARACTERS:
         return Dropped(kind, shown(value), "too_long")
-    if _blocked(kind, value, settings):
+    normalizer, blocked, patterns = settings.terms(kind)
+    if _blocked(value, blocked, patterns):
         return Dropped(kind, shown(value), "blocked")
-    normalizer = settings.normalizer(kind)
     if normalizer != "none":
         normal = _email(value) if normalizer == "email" else _phone(value, settings.default_region)
         if normal is None:
             return Dropped(kind, shown(value), "malformed")
-        if normal != value and _blocked(kind, normal, settings):
+        if normal != value and _blocked(normal, blocked, patterns):
             return Dropped(kind, shown(value), "blocked")
         value = normal
     if not value.isprintable() and _CONTROL.search(value):
@@ -171,12 +179,14 @@ def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
     return key_of(kind, value)
 
 
-def _blocked(kind: str, value: str, settings: IdentitySettings) -> bool:
+def _blocked(value: str, blocked: frozenset[str], patterns: tuple[re.Pattern[str], ...]) -> bool:
     bare = trimmed(value)
-    blocked = bare.casefold() in settings.blocked(kind)
-    for pattern in settings.patterns(kind):
-        blocked = blocked or pattern.search(bare) is not None
-    return blocked
+    if bare.casefold() in blocked:
+        return True
+    for pattern in patterns:  # noqa: SIM110 - `any` would cost a generator for each identifier
+        if pattern.search(bare):
+            return True
+    return False
 
 
 def _email(value: str) -> str | None:

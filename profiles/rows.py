@@ -26,15 +26,20 @@ from typing import Any, Protocol
 
 import orjson
 
-from profiles.component import TAIL_BYTES, TOTALS_CAP, Component, Signalled, kept
+from profiles.component import TAIL, TAIL_BYTES, TOTALS_CAP, Component, Signalled, kept, line_of
 from profiles.facets import MERGES, ROW_CAP, Entry, entry_of, settle
 from schemas.errors import RowError
-from schemas.messages import Piece
+from schemas.messages import Event, Piece
 
 LAYOUT = 1
 FRAME_CAP = ROW_CAP - TOTALS_CAP - TAIL_BYTES
 AT_REST = b"0,0,0"
 """The second line of a row that no timer and no rule concerns."""
+_THIS_LAYOUT = b"[%d," % LAYOUT
+_ROOT = b"[%d,null," % LAYOUT
+"""How a row begins that this version stored and that did not move."""
+_LINES_BEFORE_TAIL = 3
+"""Line ends of a row whose component has an empty tail."""
 ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 PIECE_BYTES = 256 * 1024
@@ -54,7 +59,11 @@ class Store(Protocol):
 
 
 class Row:
-    """One identifier: a root with its members, or moved to another row."""
+    """One identifier: a root with its members, or moved to another row.
+
+    A row that was read stays as it is stored until somebody asks for more than a stored row can tell: most are read
+    for one event, which is one line more at their end.
+    """
 
     __slots__ = (
         "asked",
@@ -66,6 +75,7 @@ class Row:
         "members",
         "parts",
         "since",
+        "stored",
         "stored_wake",
         "to",
         "wake",
@@ -73,6 +83,8 @@ class Row:
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self.stored: bytes | None = None
+        """The row as it is stored, for as long as nothing else of it is known."""
         self.to: str | None = None
         self.members: frozenset[str] = frozenset()
         """Other identifiers whose components belong to this root."""
@@ -93,8 +105,73 @@ class Row:
         self.frame: bytes | None = None
         """The first line as it is stored; None once something in it may have changed."""
 
+    @classmethod
+    def decode(cls, key: str, stored: bytes) -> Row:
+        """Raises RowError where a later version stored it."""
+        if not stored.startswith(_THIS_LAYOUT):
+            versioned(stored.partition(b"\n")[0])
+        self = cls.__new__(cls)
+        self.key = key
+        self.stored = stored
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Python asks this where an attribute is missing: then the row was not opened yet."""
+        if self.stored is None:
+            raise AttributeError(name)
+        self.open()
+        return getattr(self, name)
+
+    def open(self) -> None:
+        """Decodes the row, unless that was done before."""
+        if self.stored is None:
+            return
+        self.frame, *lines = self.stored.split(b"\n", 2)
+        _, self.to, members, parts, self.asked, *self.extra = orjson.loads(self.frame)
+        times, *component = lines
+        self.members = frozenset(members)
+        self.parts = frozenset(parts)
+        if times == AT_REST:
+            self.wake = self.since = self.latest = 0
+        else:
+            self.wake, self.since, self.latest = map(int, times.split(b","))
+        self.stored_wake = self.wake
+        self.component = Component.of(component[0]) if component else None
+        self.stored = None
+
+    @property
+    def moved_to(self) -> str | None:
+        """`to`, which a stored root need not be opened for."""
+        if self.stored is not None and self.stored.startswith(_ROOT):
+            return None
+        return self.to
+
+    def holds(self, key: str) -> bool:
+        """Whether another identifier is a member.
+
+        A stored root begins with its members as a list of JSON strings, and a key between quotes can be nothing but one
+        of them; where a string of the list itself holds what looks like the list's end, the row is opened.
+        """
+        stored = self.stored
+        if stored is None or not stored.startswith(_ROOT):
+            return key in self.members
+        return stored.find(orjson.dumps(key), 0, stored.find(b"],[")) > 0 or key in self.members
+
+    def append(self, line: bytes) -> bool:
+        """Adds an event's line to the component of a stored root; False where the row must be opened for that."""
+        stored = self.stored
+        if stored is None or not stored.startswith(_ROOT):
+            return False
+        lines = stored.count(b"\n") - _LINES_BEFORE_TAIL
+        if not 0 <= lines < TAIL or len(stored) + len(line) >= TAIL_BYTES:
+            return False
+        self.stored = b"%b\n%b" % (stored, line)
+        return True
+
     def encode(self) -> bytes:
         """The stored row. What takes too much room loses whom it asked about; members are never trimmed."""
+        if self.stored is not None:
+            return self.stored
         if self.frame is None:
             self.frame = self._frame()
             if len(self.frame) > FRAME_CAP:
@@ -107,23 +184,6 @@ class Row:
 
     def _frame(self) -> bytes:
         return kept(orjson.dumps([LAYOUT, self.to, sorted(self.members), sorted(self.parts), self.asked, *self.extra]))
-
-    @classmethod
-    def decode(cls, key: str, stored: bytes) -> Row:
-        self = cls.__new__(cls)
-        self.key = key
-        self.frame, *lines = stored.split(b"\n", 2)
-        _, self.to, members, parts, self.asked, *self.extra = versioned(self.frame)
-        times, *component = lines
-        self.members = frozenset(members)
-        self.parts = frozenset(parts)
-        if times == AT_REST:
-            self.wake = self.since = self.latest = 0
-        else:
-            self.wake, self.since, self.latest = map(int, times.split(b","))
-        self.stored_wake = self.wake
-        self.component = Component.of(component[0]) if component else None
-        return self
 
 
 def versioned(line: bytes) -> list[Any]:
@@ -218,7 +278,8 @@ class Rows:
         return row
 
     def touch(self, row: Row) -> None:
-        """Anything of the row has changed, or is about to."""
+        """Anything of the row is about to change: a row is opened before it is changed, never after."""
+        row.open()
         row.frame = None
         self._dirty[row.key] = row
 
@@ -249,6 +310,15 @@ class Rows:
                 root.parts |= {member}
                 self.touch(root)
         return component
+
+    def note(self, root: Row, member: str, event: Event, signals: list[Any] | None) -> Component | None:
+        """Counts an event into a member's component at its root; returns the component if it should be settled."""
+        if not signals and member == root.key and root.append(line_of(event, None)):
+            self._dirty[member] = root
+            return None
+        component = self.own(root, member)
+        component.note(event, signals)
+        return component if component.full else None
 
     def settle(self, root: Row, member: str, component: Component, horizon: int) -> None:
         """Adds a component's tail up, moves it into the settled history, and trims that."""
@@ -376,7 +446,7 @@ class Rows:
         for key, row in self._dirty.items():
             name = key.encode()
             changed[b"i" + name] = row.encode()
-            if row.wake != row.stored_wake:
+            if row.stored is None and row.wake != row.stored_wake:
                 if row.stored_wake:
                     changed[b"w" + row.stored_wake.to_bytes(8, "big") + name] = None
                 if row.wake:

@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from schemas import instant
 from schemas.errors import Problem
@@ -49,6 +49,8 @@ BLOCKED = frozenset(
 """Casefolded. What SDKs and forms send when they know nobody: the union of the published lists."""
 BLOCKED_PATTERNS = ("^[0-]+$",)
 
+RECOGNIZED = 131_072
+"""Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _OTHERS = 1_000
 """The rank of all types that have no place of their own."""
 _AROUND = "".join(
@@ -75,6 +77,36 @@ class TypeSettings:
     block_patterns: tuple[str, ...] = ()
 
 
+class Returning(dict[Any, Any]):
+    """A memory of what comes back soon. Who is only passing through costs a byte, not a place."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+        self._glimpsed = bytearray(room)
+
+    def note(self, key: object, value: object) -> None:
+        """Remembers what was noted lately and now again. A full memory starts anew."""
+        mark = hash(key)
+        place, mark = mark % self._room, mark >> 32 & 0xFF
+        if self._glimpsed[place] != mark:
+            self._glimpsed[place] = mark
+            return
+        if len(self) >= self._room:
+            self.clear()
+        self[key] = value
+
+
+class Terms(NamedTuple):
+    """What a value of one type must be like to identify somebody."""
+
+    normalizer: Normalizer
+    blocked: frozenset[str]
+    """Values that identify nobody, casefolded: for `trimmed(value).casefold()`."""
+    patterns: tuple[re.Pattern[str], ...]
+    """A trimmed value in which one of these is found (`search`; they ignore case) is blocked, too."""
+
+
 @dataclass(frozen=True)
 class IdentitySettings:
     """The settings of identity.yaml; `IdentitySettings()` are the defaults. Every answer is a dict look-up."""
@@ -99,9 +131,9 @@ class IdentitySettings:
         return {name: each.name for each in self.types for name in each.from_properties}
 
     @cached_property
-    def recognized(self) -> dict[tuple[str | None, str | None], Any]:
+    def recognized(self) -> Returning:
         """A memory for `identifiers.extract`: (userId, anonymousId) -> what they are under these settings."""
-        return {}
+        return Returning(RECOGNIZED)
 
     def rank(self, type_: str) -> tuple[int, str]:
         """Sorts types, the strongest first."""
@@ -111,16 +143,9 @@ class IdentitySettings:
         """The most identifiers of a type that one profile may hold."""
         return self._caps.get(type_, CAP)
 
-    def normalizer(self, type_: str) -> Normalizer:
-        return self._normalizers.get(type_, "none")
-
-    def blocked(self, type_: str) -> frozenset[str]:
-        """Values that identify nobody, casefolded: for `trimmed(value).casefold()`."""
-        return self._blocked.get(type_, self._blocked_for_all)
-
-    def patterns(self, type_: str) -> tuple[re.Pattern[str], ...]:
-        """A trimmed value in which one of these is found (`search`; they ignore case) is blocked, too."""
-        return self._patterns.get(type_, self._patterns_for_all)
+    def terms(self, type_: str) -> Terms:
+        """What a value of this type must be like."""
+        return self._terms.get(type_) or self._terms_of_others
 
     @cached_property
     def _ranks(self) -> Mapping[str, tuple[int, str]]:
@@ -134,24 +159,18 @@ class IdentitySettings:
         return CAPS | {each.name: each.cap for each in self.types if each.cap is not None}
 
     @cached_property
-    def _normalizers(self) -> Mapping[str, Normalizer]:
-        return dict(NORMALIZERS) | {each.name: each.normalize for each in self.types if each.normalize is not None}
+    def _terms_of_others(self) -> Terms:
+        return Terms("none", BLOCKED | _folded(self.block), _compiled(BLOCKED_PATTERNS + self.block_patterns))
 
     @cached_property
-    def _blocked_for_all(self) -> frozenset[str]:
-        return BLOCKED | _folded(self.block)
-
-    @cached_property
-    def _blocked(self) -> Mapping[str, frozenset[str]]:
-        return {each.name: self._blocked_for_all | _folded(each.block) for each in self.types}
-
-    @cached_property
-    def _patterns_for_all(self) -> tuple[re.Pattern[str], ...]:
-        return _compiled(BLOCKED_PATTERNS + self.block_patterns)
-
-    @cached_property
-    def _patterns(self) -> Mapping[str, tuple[re.Pattern[str], ...]]:
-        return {each.name: self._patterns_for_all + _compiled(each.block_patterns) for each in self.types}
+    def _terms(self) -> Mapping[str, Terms]:
+        others = self._terms_of_others
+        terms = {name: others._replace(normalizer=normalizer) for name, normalizer in NORMALIZERS.items()}
+        for each in self.types:
+            normalizer = each.normalize or NORMALIZERS.get(each.name, "none")
+            blocked = others.blocked | _folded(each.block)
+            terms[each.name] = Terms(normalizer, blocked, others.patterns + _compiled(each.block_patterns))
+        return terms
 
 
 def trimmed(value: str) -> str:

@@ -82,12 +82,13 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run: events, seconds, where they went, and the process's memory high-water mark in MiB."""
+    """One run: events, seconds, where they went, the process's memory high-water mark, what it read from disk (MiB)."""
 
     events: int
     seconds: float
     stages: dict[str, float]
     memory: float
+    from_disk: float
     row_bytes: int
     triggers: int
     merges: int
@@ -208,6 +209,7 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, clock: Callable[[], int]) 
         setattr(owner, name, stages.time(stage, original))
     counts = engine.counts
     before = (counts.read, counts.triggers, counts.merges)
+    blocks = resource.getrusage(resource.RUSAGE_SELF).ru_inblock
     started = time.perf_counter()
     with lines.open("rb") as file:
         events = intake.lines(file, "bench")
@@ -218,15 +220,15 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, clock: Callable[[], int]) 
     for owner, name, original in watched:
         setattr(owner, name, original)
     engine._store.commit = commit  # type: ignore[method-assign]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    memory, from_disk = used.ru_maxrss / 1024, (used.ru_inblock - blocks) / 2048
     taken, triggers, merges = (
         after - earlier for after, earlier in zip((counts.read, counts.triggers, counts.merges), before, strict=True)
     )
     accepting = _accept_only(plan, lines)
     stepping = seconds - sum(stages.seconds.values()) - accepting
-    return Measured(
-        taken, seconds, {"accept": accepting, "step": stepping, **stages.seconds}, memory, row_bytes, triggers, merges
-    )
+    shares = {"accept": accepting, "step": stepping, **stages.seconds}
+    return Measured(taken, seconds, shares, memory, from_disk, row_bytes, triggers, merges)
 
 
 def _let_rest(engine: Engine) -> None:

@@ -104,10 +104,11 @@ class Home:
         if event.now - event.occurred_at > LATE_AFTER:
             self.effects.late += 1
         self.effects.facts.append(event)
-        if row.to is None:
+        to = row.moved_to
+        if to is None:
             self._apply(row, key, event)
         else:
-            self._send(Forward(row.to, event, 1), event.now)
+            self._send(Forward(to, event, 1), event.now)
 
     def reject(self, rejected: Rejected, now: int) -> None:
         """Refused input: recorded once, however often the same source is replayed."""
@@ -120,7 +121,7 @@ class Home:
     def _ask(self, row: Row, event: Event) -> None:
         """Asks the linker about the event's strongest identifier with each other one, at most daily a pair."""
         for other in event.identifiers[1:]:
-            if other in row.members:
+            if row.holds(other):
                 continue
             asked = row.asked.get(other)
             if asked is not None and abs(event.now - asked) < ASK_AGAIN_AFTER:
@@ -147,11 +148,10 @@ class Home:
     def _apply(self, root: Row, member: str, event: Event) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
         rows = self._rows
-        component = rows.own(root, member)
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER)
-        component.note(event, reaction.signals if reaction else None)
-        if component.full:
-            rows.settle(root, member, component, self._wanted_since(root, event.now))
+        full = rows.note(root, member, event, reaction.signals if reaction else None)
+        if full:
+            rows.settle(root, member, full, self._wanted_since(root, event.now))
         if event.type == "identify":
             if event.body.get("traits"):
                 where = place(b"t", root.key, member)

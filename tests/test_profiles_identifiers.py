@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.identifiers import Identified, extract, nothing_left
-from profiles.settings import BLOCKED, DEFAULT, IdentitySettings, TypeSettings
+from profiles.settings import BLOCKED, DEFAULT, IdentitySettings, Returning, TypeSettings
 from schemas.messages import Dropped
 
 GERMAN = IdentitySettings(default_region="DE")
@@ -48,6 +48,34 @@ def test_every_place_gives_its_type_the_strongest_first():
         None,
         (),
     )
+
+
+IDS = st.none() | st.sampled_from(("u", " u ", "guest", "0-0", "a@B.c", "x" * 1025, "a\x00", "é", 7, -1, True, "TEST1"))
+
+
+PICKY = (TypeSettings("user_id", normalize="email"), TypeSettings("anonymous_id", block_patterns=("^TEST",)))
+SETTINGS = (DEFAULT, IdentitySettings(priority=("anonymous_id", "user_id")), IdentitySettings(types=PICKY))
+
+
+@given(IDS, IDS, st.sampled_from(SETTINGS))
+def test_the_short_way_for_two_ids_is_the_long_one(user: object, anonymous: object, settings: IdentitySettings) -> None:
+    """An identify call may name more, so it never takes the short way."""
+    body = {"userId": user, "anonymousId": anonymous}
+    for _ in range(3):
+        assert extract(body, "track", settings) == extract(body, "identify", settings)
+
+
+def test_only_who_comes_back_soon_is_remembered() -> None:
+    """A place is told apart from others by one byte, so a few strangers in a thousand are taken for somebody else."""
+    memory = Returning(64)
+    for number in range(1000):
+        memory.note((number, 0), "stranger")
+    assert len(memory) < 12
+    for number in range(1000):
+        memory.note((number, 1), "")
+        memory.note((number, 1), "again")
+        assert memory[number, 1] == "again"
+        assert len(memory) <= 64
 
 
 def test_named_properties_and_traits_are_identifiers():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.component import TAIL
+from profiles.component import TAIL, TAIL_BYTES
 from profiles.facets import ROW_CAP
 from profiles.rows import PIECE_BYTES, Row, Rows, bundled, encode_component, place
 from schemas.errors import RowError
@@ -56,6 +56,62 @@ def test_a_row_comes_back(key: str, to: str | None, members: frozenset[str], ask
     assert found.encode() == row.encode()
 
 
+TANGLED = st.lists(st.sampled_from(("a", '"', "\\", "],[", ",", "]", ":", "é", "{}", "null")), max_size=5).map(
+    lambda parts: "email:" + "".join(parts)
+)
+"""Keys that look like parts of the JSON around them."""
+
+
+@given(st.frozensets(TANGLED, max_size=4), st.dictionaries(TANGLED, AT, max_size=3), TANGLED, st.none() | TANGLED)
+def test_a_stored_row_knows_its_members_unopened(
+    members: frozenset[str], asked: dict[str, int], other: str, to: str | None
+) -> None:
+    writer = Row("email:a")
+    writer.members, writer.parts, writer.asked, writer.to = members, members, asked, to
+    for key in (other, *members, *asked):
+        row = Row.decode("email:a", writer.encode())
+        assert row.moved_to == to
+        assert row.holds(key) == (key in members)
+
+
+@given(st.integers(-1, TAIL + 3), st.booleans(), st.booleans(), st.sampled_from((0, 1000, TAIL_BYTES)))
+def test_an_event_counts_the_same_in_a_row_that_is_opened_and_in_one_that_is_not(
+    before: int, armed: bool, settled: bool, long: int
+) -> None:
+    """One more line at the end of the stored row is what decoding, counting and encoding come to."""
+    store = Memory()
+    rows = Rows(store)
+    root = rows.born("email:a")
+    if before >= 0:  # otherwise there is no component yet
+        filled(rows, root, "email:a", some(before, "C" if armed else "B"))
+    if settled and root.component:
+        rows.settle(root, "email:a", root.component, 0)
+    store.write(rows.changes())
+    event_ = some(1, "B", 99)[0]._replace(identifiers=("email:a", "crm_id:" + "x" * long))
+    results = []
+    for opened in (False, True):
+        again = Rows(store)
+        row = again.find("email:a")
+        assert row is not None
+        if opened:
+            row.open()
+        full = again.note(row, "email:a", event_, None)
+        results.append((full is not None, dict(again.changes())))
+    assert results[0] == results[1]
+
+
+def test_a_quiet_event_opens_no_row() -> None:
+    store = Memory()
+    rows = Rows(store)
+    filled(rows, rows.born("email:a"), "email:a", some(3))
+    rows = commit(rows, store)
+    row = rows.find("email:a")
+    assert row is not None
+    assert rows.note(row, "email:a", some(1, "B", 9)[0], None) is None
+    assert row.stored is not None
+    assert row.stored.count(b"\n") == 7
+
+
 def test_what_a_later_version_appended_is_kept() -> None:
     frame, hot = Row("email:a").encode().split(b"\n")
     row = Row.decode("email:a", frame[:-1] + b',"later",{"x":1}]\n' + hot)
@@ -90,8 +146,8 @@ def test_there_is_one_wake_row_a_waiting_row(wakes: list[int]) -> None:
     rows = Rows(store)
     row = rows.born("email:a")
     for wake in wakes:
-        row.wake = wake
         rows.touch(row)
+        row.wake = wake
         rows = commit(rows, store)
         found = rows.find("email:a")
         assert found is not None

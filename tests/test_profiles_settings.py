@@ -35,7 +35,7 @@ def test_the_built_in_caps_and_unique_types() -> None:
     assert DEFAULT.unique == {"user_id"}
     assert DEFAULT.properties == {}
     assert (DEFAULT.forget_after, DEFAULT.default_region) == (7 * instant.DAY, None)
-    assert [DEFAULT.normalizer(each) for each in ("email", "phone", "user_id")] == ["email", "phone", "none"]
+    assert [DEFAULT.terms(each).normalizer for each in ("email", "phone", "user_id")] == ["email", "phone", "none"]
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_the_built_in_list_blocks_for_every_type(value: str) -> None:
     bare = trimmed(value)
     for settings in (DEFAULT, load_identity(SHOP.read_bytes(), "identity.yaml")):
         for type_ in ("user_id", "loyalty_card", "crm_id"):
-            exact = bare.casefold() in settings.blocked(type_)
-            assert exact or any(pattern.search(bare) for pattern in settings.patterns(type_))
+            exact = bare.casefold() in settings.terms(type_).blocked
+            assert exact or any(pattern.search(bare) for pattern in settings.terms(type_).patterns)
 
 
 @pytest.mark.parametrize("value", ["10", "0-1", "nullo", "guest1", "user@example.com"])
 def test_the_built_in_list_leaves_real_values_alone(value: str) -> None:
-    assert value not in DEFAULT.blocked("user_id")
-    assert not any(pattern.search(value) for pattern in DEFAULT.patterns("user_id"))
+    assert value not in DEFAULT.terms("user_id").blocked
+    assert not any(pattern.search(value) for pattern in DEFAULT.terms("user_id").patterns)
 
 
 def test_a_file_changes_what_it_names_and_nothing_else() -> None:
@@ -84,11 +84,11 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
     assert settings.unique == {"crm_id"}
     assert settings.properties == {"crm_id": "crm_id", "crmId": "crm_id"}
     assert (settings.default_region, settings.forget_after) == ("DE", 36 * instant.HOUR)
-    assert settings.normalizer("landline") == "phone"
-    assert settings.blocked("crm_id") - settings.blocked("email") == {"c-0", "0"}
-    assert settings.blocked("email") - DEFAULT.blocked("email") == {"kiosk"}
-    assert [pattern.pattern for pattern in settings.patterns("crm_id")] == ["^[0-]+$", "@invalid$", "^T"]
-    assert settings.patterns("crm_id")[-1].search("test-1")
+    assert settings.terms("landline").normalizer == "phone"
+    assert settings.terms("crm_id").blocked - settings.terms("email").blocked == {"c-0", "0"}
+    assert settings.terms("email").blocked - DEFAULT.terms("email").blocked == {"kiosk"}
+    assert [pattern.pattern for pattern in settings.terms("crm_id").patterns] == ["^[0-]+$", "@invalid$", "^T"]
+    assert settings.terms("crm_id").patterns[-1].search("test-1")
     assert hash(settings) != hash(DEFAULT)
 
 
