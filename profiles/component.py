@@ -68,7 +68,9 @@ class Component:
 
     def encode(self) -> bytes:
         """For a row: what changes with every event, the totals and the tail, a line each."""
-        hot = orjson.dumps([self.signals, self.trimmed, self.forgotten, *self.extra])
+        hot = b"[%d,%d,%d]" % (self.signals, self.trimmed, self.forgotten)
+        if self.extra:
+            hot = orjson.dumps([self.signals, self.trimmed, self.forgotten, *self.extra])
         return b"%b\n%b%b" % (hot, self.settled, self.tail)
 
     @classmethod

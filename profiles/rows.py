@@ -283,6 +283,10 @@ class Rows:
         row.frame = None
         self._dirty[row.key] = row
 
+    def keep(self, row: Row) -> None:
+        """A row that was opened has other times now, or another component; who belongs to it is as it was."""
+        self._dirty[row.key] = row
+
     # --- components -------------------------------------------------------------------------------------------------
 
     def component(self, root: Row, member: str) -> Component | None:

@@ -198,9 +198,14 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, clock: Callable[[], int]) 
     row_bytes = 0
     commit = engine._store.commit
 
-    def weighed(rows: Any, log: Any) -> None:
+    def weigh(rows: Any) -> None:
         nonlocal row_bytes
         row_bytes += sum(len(key) + len(value or b"") for key, value in rows.items())
+
+    weigh = stages.time("weighing", weigh)
+
+    def weighed(rows: Any, log: Any) -> None:
+        weigh(rows)
         commit(rows, log)
 
     engine._store.commit = weighed  # type: ignore[method-assign]
@@ -216,7 +221,7 @@ def pipeline(engine: Engine, plan: Plan, lines: Path, clock: Callable[[], int]) 
         while engine.take(islice(events, BATCH)):
             pass
     engine._flush()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started - stages.seconds.pop("weighing")
     for owner, name, original in watched:
         setattr(owner, name, original)
     engine._store.commit = commit  # type: ignore[method-assign]

@@ -345,7 +345,7 @@ class Home:
     def _set_wake(self, root: Row, wake: int) -> None:
         if root.wake != wake:
             root.wake = wake
-            self._rows.touch(root)
+            self._rows.keep(root)
             if wake:
                 self.effects.wakes.append((wake, root.key))
 
