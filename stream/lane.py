@@ -31,7 +31,7 @@ from stream.envelope import envelopes
 from stream.home import Effects, Home
 from stream.lanestats import AGE_BOUNDS, LaneStats
 from stream.lanestore import POSITIONS, LaneStore, Memory, Reached
-from stream.owners import LINKS, HomeLane, LinkerLane, Origin, Sent, Unreadable, gather
+from stream.owners import LINKS, HomeLane, LinkerLane, Origin, Part, Sent, Unreadable, gather, parts
 from stream.plan import Plan
 from stream.recovery import bounds, first_offsets, reader, recovered
 from stream.transactions import Entry, Log, Transactions
@@ -125,6 +125,8 @@ class Lane:
         self.fed: Callable[[bool], None] = lambda _: None
         """Called with False when the lane has enough waiting, with True when it wants more."""
         self._wants_more = True
+        self._rested = 0.0
+        """When others last had a turn, by the monotonic clock."""
         self._committed_at = 0.0
         """When the last commit was done, by the monotonic clock."""
 
@@ -235,20 +237,16 @@ class Lane:
     async def _take_run(self) -> _Run:
         """As many records as belong into one commit. Others do small things between two, other lanes nothing."""
         run = _Run()
-        started = rested = time.monotonic()
+        started = self._rested = time.monotonic()
         self._wake(run)
         while self._inbox and len(run.records) < self._cluster.commit_records and not self._stopping:
             origin, record = self._next_record()
             if origin.offset < self._next[origin.topic]:
                 continue
             self._next[origin.topic] = origin.offset + 1
-            self._take(run, origin, record)
-            now = time.monotonic()
-            if (now - started) * 1_000 >= self._cluster.commit_ms:
+            await self._take(run, origin, record)
+            if (time.monotonic() - started) * 1_000 >= self._cluster.commit_ms:
                 break
-            if now - rested >= BREATH:
-                await asyncio.sleep(0)
-                rested = time.monotonic()
         self.stats.step_seconds += time.monotonic() - started
         self.stats.waiting = len(self._inbox)
         return run
@@ -263,10 +261,19 @@ class Lane:
         due = self._owner.due()
         self.stats.timers_late = max(0.0, (now - due) / SECOND) if due is not None else 0.0
 
-    def _take(self, run: _Run, origin: Origin, record: bytes | None) -> None:
-        run.records.append((origin, record, self._clock()))
+    async def _breathe(self) -> None:
+        """Gives others a turn of the loop, unless they have just had one."""
+        if time.monotonic() - self._rested >= BREATH:
+            await asyncio.sleep(0)
+            self._rested = time.monotonic()
+
+    async def _take(self, run: _Run, origin: Origin, record: bytes | None) -> None:
+        now = self._clock()
+        run.records.append((origin, record, now))
         try:
-            self._step(run, *run.records[-1])
+            for part in parts(record):
+                self._step(run, origin, part, now)
+                await self._breathe()
         except Unreadable as error:
             run.refuse(origin, error)
             self._take_again(run)
@@ -280,17 +287,18 @@ class Lane:
             run.clear()
             run.sent += run.woken
             try:
-                for each in run.records:
-                    self._step(run, *each)
+                for origin, record, now in run.records:
+                    for part in parts(record):
+                        self._step(run, origin, part, now)
                 done = True
             except Unreadable as error:
-                run.refuse(each[0], error)
+                run.refuse(origin, error)
 
-    def _step(self, run: _Run, origin: Origin, record: bytes | None, now: int) -> None:
-        effects, sent = self._owner.step(record, now, origin, run.refused.get(origin, ()))
+    def _step(self, run: _Run, origin: Origin, part: Part, now: int) -> None:
+        effects, sent = self._owner.step(part, now, origin, run.refused.get(origin, ()))
         gather(run.effects, effects)
         run.sent += sent
-        lines = (record or b"").count(b"\n") + 1
+        lines = len(part.lines)
         run.received[origin.topic] += lines
         if origin.topic == "events":
             run.refusals[origin.topic] += lines - len(effects.facts) - effects.duplicate
@@ -306,8 +314,10 @@ class Lane:
         started = time.monotonic()
         positions = dict(self._next)
         rows = {**self._owner.changes(), POSITIONS: orjson.dumps(positions)}
+        await self._breathe()
         entries = self._entries(run)
         entries[self._changelog] = rows.items()
+        await self._breathe()
         ends = await self._transactions.commit(entries)
         self._reached = Reached(ends[self._changelog], _wall())
         store.write(rows.items(), self._reached)

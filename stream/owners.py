@@ -1,7 +1,7 @@
 """Whoever owns a partition: the real steps around the rows it opened. The simulator and the Kafka lane run this code.
 
-A step takes one record with all its messages and never raises for what a record holds: a line that is no message, or
-no message of this topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make
+A step takes some lines of a record and never raises for what they hold: one that is no message, or no message of this
+topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make
 a step fail, its owner is thrown away with everything since the last commit, and the same records are taken again
 without that line (`refuse`). No clock, broker or disk here.
 """
@@ -9,7 +9,7 @@ without that line (`refuse`). No clock, broker or disk here.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple, cast, get_args
 
 from profiles.linker import Linker
@@ -32,6 +32,9 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
 
+LINES = 16
+"""Of a record that are stepped in one go: others wait for about a millisecond then."""
+
 Sent = tuple[str, Message]
 """The log a message goes to (`internal/3`, `links`), and the message."""
 
@@ -45,6 +48,14 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+class Part(NamedTuple):
+    """Consecutive lines of a record."""
+
+    first: int
+    """The number of the first one."""
+    lines: list[bytes]
 
 
 class Unreadable(Exception):
@@ -66,16 +77,14 @@ class HomeLane:
         self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
         heapq.heapify(self._wakes)
 
-    def step(
-        self, record: bytes | None, now: int, origin: Origin, refuse: Container[int] = ()
-    ) -> tuple[Effects, list[Sent]]:
-        """Takes one record; gives what it did and what is to be sent.
+    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> tuple[Effects, list[Sent]]:
+        """Takes some lines of a record; gives what they did and what is to be sent.
 
         Lines whose numbers are in `refuse` are refused unread. Raises Unreadable where one makes the step fail: throw
         this owner away then; and RowError where a stored row cannot be read.
         """
         home = self._home
-        messages, home.effects.rejected = read(record, now, origin, refuse)
+        messages, home.effects.rejected = read(part, now, origin, refuse)
         line = 0
         try:
             for line, message in messages:
@@ -133,13 +142,11 @@ class LinkerLane:
         self._linker = linker
         self._partitions = partitions
 
-    def step(
-        self, record: bytes | None, now: int, origin: Origin, refuse: Container[int] = ()
-    ) -> tuple[Effects, list[Sent]]:
-        """Takes one record of requests; gives the decisions and the orders that are to be sent. Raises as a home's."""
+    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> tuple[Effects, list[Sent]]:
+        """Takes some requests of a record; gives the decisions and the orders to be sent. Raises as a home's."""
         effects = Effects()
         sent: list[Sent] = []
-        messages, effects.rejected = read(record, now, origin, refuse)
+        messages, effects.rejected = read(part, now, origin, refuse)
         for line, message in messages:
             try:
                 decisions, orders = self._linker.decide(cast(Request, message))
@@ -175,14 +182,21 @@ def gather(total: Effects, effects: Effects) -> None:
     total.hops = max(total.hops, effects.hops)
 
 
+def parts(record: bytes | None) -> Iterator[Part]:
+    """A record, a few lines at a time."""
+    lines = (record or b"").split(b"\n")
+    for first in range(0, len(lines), LINES):
+        yield Part(first, lines[first : first + LINES])
+
+
 def read(
-    record: bytes | None, now: int, origin: Origin, refuse: Container[int]
+    part: Part, now: int, origin: Origin, refuse: Container[int]
 ) -> tuple[list[tuple[int, Message]], list[Rejected]]:
-    """The messages of a record, numbered by line, and a refusal for each line that is none of its topic's."""
+    """The messages of these lines, by number, and a refusal for each line that is none of its topic's."""
     messages: list[tuple[int, Message]] = []
     refused: list[Rejected] = []
     kinds = KINDS[origin.topic]
-    for number, line in enumerate((record or b"").split(b"\n")):
+    for number, line in enumerate(part.lines, part.first):
         try:
             message = codec.decode(line)
         except RowError:

@@ -19,7 +19,7 @@ from schemas.instant import MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Request, Split
 from stream.envelope import envelope
 from stream.home import Effects, Home
-from stream.owners import LINKS, HomeLane, LinkerLane, Origin, gather
+from stream.owners import LINKS, HomeLane, LinkerLane, Origin, gather, parts
 from stream.plan import Plan
 from stream.simulated import Fault, Log, Memory, Owned, Transaction, events_log
 
@@ -291,9 +291,10 @@ class Simulator:
             assert found is not None
             transaction.positions[log], record = found
             origin = Origin(log.partition("/")[0], lane, transaction.positions[log] - 1)
-            effects, sent = owner.step(record, self.now - self.lanes[lane].slow, origin)
-            transaction.sent += sent
-            gather(transaction.outputs, effects)
+            for part in parts(record):
+                effects, sent = owner.step(part, self.now - self.lanes[lane].slow, origin)
+                transaction.sent += sent
+                gather(transaction.outputs, effects)
         else:
             return False
         transaction.taken += 1

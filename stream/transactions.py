@@ -72,6 +72,7 @@ class Transactions:
 
     async def _send(self, log: Log, batch: Any) -> Any:
         batch.close()
+        await asyncio.sleep(0)  # making a large one took a while: others get a turn of the loop
         return await self._producer.send_batch(batch, log[0], partition=log[1])
 
     def _batches(self, entries: Mapping[Log, Iterable[Entry]]) -> Iterable[tuple[Log, Any]]:

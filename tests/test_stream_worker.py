@@ -26,7 +26,7 @@ from stream.engine import Engine
 from stream.home import Effects
 from stream.intake import Intake, at
 from stream.lane import home
-from stream.owners import gather
+from stream.owners import LINES, gather
 from stream.worker import FAILED, SESSION
 from stream_cluster import Workers, until
 
@@ -303,13 +303,16 @@ def test_any_bytes_end_in_rejected_and_the_worker_goes_on(workers: Workers, stor
     good = _event() if topic == "events" else b'{"v":1,"k":"wake","row":"user_id:nobody"}'
     if topic == "links":
         good = b'{"v":1,"k":"link","a":"user_id:x","b":"email:y","message_id":"m","at":1}'
-    workers.raw(topic, partition, *hostile, b"\n".join([good, b"no message", good]))
+    long = [good] * LINES + [b"no message", good] * LINES + [HOSTILE[-1], good]
+    workers.raw(topic, partition, *hostile, b"\n".join(long))
     workers.settled()
     refused = [cast(Rejected, each) for each in workers.messages("rejected")]
     places = {each.source for each in refused if each.stage == "record"}
     for offset, record in enumerate(hostile):
         assert f"{topic}/{partition}@{offset}" in places, record
-    assert f"{topic}/{partition}@{len(hostile)}" in places
+    last = f"{topic}/{partition}@{len(hostile)}"
+    lines = sorted(int(each.rejection_id.rpartition(":")[2]) for each in refused if each.source == last)
+    assert lines == [*range(LINES, 3 * LINES, 2), 3 * LINES]
     workers.feed(story.events)
     workers.settled()
     assert len(workers.messages("facts")) >= len(story.made.facts)
