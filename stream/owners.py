@@ -1,9 +1,9 @@
 """Whoever owns a partition: the real steps around the rows it opened. The simulator and the Kafka lane run this code.
 
 A step takes some lines of a record and never raises for what they hold: one that is no message, or no message of this
-topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make
-a step fail, its owner is thrown away with everything since the last commit, and the same records are taken again
-without that line (`refuse`). No clock, broker or disk here.
+topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make a step fail, its
+owner is thrown away with everything since the last commit, and the same records are taken again without that line
+(`refuse`). No clock, broker or disk here.
 """
 
 from __future__ import annotations
