@@ -30,8 +30,6 @@ from schemas.instant import HOUR
 from stack import Stack, accepted, load_average, peak_memory, processor_seconds, shop
 
 WORKERS = (1, 2, 4)
-FEW_LANES = 4
-"""Lanes of the second look at half load: each commits for itself, so fewer mean fewer transactions."""
 CONTACT_FRACTION = 4
 """Events a customer, as in the standard run of `make bench`."""
 CONTACTS = 50_000
@@ -91,13 +89,6 @@ def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
                 found["linker"] = in_own_process(linked, stack.cluster, folder / "linker")
             if workers == 2:
                 found["memory"] = _memory_of_all(stack, broker)
-    _say(f"half load with {FEW_LANES} lanes")
-    with Stack(folder, broker.address, "few-", partitions=FEW_LANES) as stack:
-        stack.create_topics()
-        stack.start_workers(1)
-        contacts = first_contacts(range(customers), time.time_ns() // 1_000 - 2 * HOUR)
-        _through(stack, accepted(contacts, shop()), broker.pid, rest=True)
-        found["few lanes"] = {"lanes": FEW_LANES, **half_load(stack, found["half load"]["rate"], customers)}
     return found
 
 

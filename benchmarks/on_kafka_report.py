@@ -49,11 +49,6 @@ Half load was {rate:,.0f} events/s, half of what one worker drained here: {trigg
 committed records after {trigger_p50:,.0f} ms (p50) and {trigger_p99:,.0f} ms (p99), {asked:,} customers were told after
 {profile_p50:.1f} ms (p50) and {profile_p95:.1f} ms (p95)."""
 
-_FEW_LANES = """
-The same load on a worker with {lanes} lanes instead of 8: triggers after {trigger_p50:,.0f} ms (p50) and
-{trigger_p99:,.0f} ms (p99), customers after {profile_p50:.1f} ms (p50) and {profile_p95:.1f} ms (p95), load {load:.1f}.
-Each lane commits for itself, so fewer lanes a worker mean fewer transactions."""
-
 _LARGER = """
 ## What a larger cluster would carry
 
@@ -77,8 +72,7 @@ def rendered(found: Found, machine: str) -> str:
     lines += [_WORKERS.format(**found), *map(_row, _by_worker(found))]
     one = found["workers 1"]
     lines.append(_OPPONENT.format(accept=one["accept"] * 1e6, feed=one["feed"] * 1e6))
-    lines.append(_of_half_load(_HALF_LOAD, found["half load"]))
-    lines.append(_of_half_load(_FEW_LANES, found["few lanes"]))
+    lines.append(_half_load(found["half load"]))
     lines.append(_LARGER.format(workers=WORKERS, lanes=LANES))
     lines += map(_row, _larger(found))
     return "\n".join([*lines, *_breaks(found)])
@@ -135,8 +129,8 @@ def _measured(name: str, one: Found, memory: str) -> tuple[str, ...]:
     )
 
 
-def _of_half_load(text: str, half: Found) -> str:
-    return text.format(**{name.replace(" ", "_"): value for name, value in half.items()})
+def _half_load(half: Found) -> str:
+    return _HALF_LOAD.format(**{name.replace(" ", "_"): value for name, value in half.items()})
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------

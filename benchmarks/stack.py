@@ -40,13 +40,11 @@ Figures = Mapping[tuple[str, str], float]
 class Stack(LocalCluster):
     """Workers and a sink on a broker that other stacks use, too, each with topics of its own."""
 
-    def __init__(
-        self, folder: Path, address: str, prefix: str, plan: Path | None = None, partitions: int = PARTITIONS
-    ) -> None:
+    def __init__(self, folder: Path, address: str, prefix: str, plan: Path | None = None) -> None:
         super().__init__(folder / prefix, address=address, prefix=prefix)
         self.plan_folder = plan or plan_of_shop()
-        self.cluster = Cluster((address,), self.folder, prefix=prefix, partitions=partitions)
-        self.environment["RAPPORT_PARTITIONS"] = str(partitions)
+        self.cluster = Cluster((address,), self.folder, prefix=prefix, partitions=PARTITIONS)
+        self.environment["RAPPORT_PARTITIONS"] = str(PARTITIONS)
 
     def start_workers(self, count: int) -> None:
         """Waits until all are ready; then no partition moves any more."""
@@ -62,7 +60,7 @@ class Stack(LocalCluster):
 
         def dealt() -> bool:
             lanes = self._open()
-            return all(lanes) and sum(map(len, lanes)) == self.cluster.partitions + 1
+            return all(lanes) and sum(map(len, lanes)) == PARTITIONS + 1
 
         self.until(dealt)
 
