@@ -44,7 +44,7 @@ ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 PIECE_BYTES = 256 * 1024
 CACHED = 131_072
-"""Decoded rows kept in memory unless told otherwise, of about 1.3 KB."""
+"""Rows kept in memory unless told otherwise, of about 1.3 KB once they were opened."""
 SMALL_CACHE = 8_192
 LARGE_EVERY = 200
 """Small generations after which a large one is tried again: whoever was strange may have become a regular."""
@@ -281,7 +281,7 @@ class Rows:
         """Anything of the row is about to change: a row is opened before it is changed, never after."""
         row.open()
         row.frame = None
-        self._dirty[row.key] = row
+        self.keep(row)
 
     def keep(self, row: Row) -> None:
         """A row that was opened has other times now, or another component; who belongs to it is as it was."""

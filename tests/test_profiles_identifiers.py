@@ -51,8 +51,6 @@ def test_every_place_gives_its_type_the_strongest_first():
 
 
 IDS = st.none() | st.sampled_from(("u", " u ", "guest", "0-0", "a@B.c", "x" * 1025, "a\x00", "é", 7, -1, True, "TEST1"))
-
-
 PICKY = (TypeSettings("user_id", normalize="email"), TypeSettings("anonymous_id", block_patterns=("^TEST",)))
 SETTINGS = (DEFAULT, IdentitySettings(priority=("anonymous_id", "user_id")), IdentitySettings(types=PICKY))
 
