@@ -184,7 +184,7 @@ def tuned(memtable: int, cache: Any) -> Any:
     options.set_max_background_jobs(2)
     table = rocksdict.BlockBasedOptions()
     table.set_bloom_filter(10, False)
-    table.set_index_block_restart_interval(16)  # half of the index, which a search then finds in the processor's cache
+    table.set_index_block_restart_interval(16)  # a smaller index, which a search then finds in the processor's cache
     table.set_block_cache(cache)
     options.set_block_based_table_factory(table)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
