@@ -31,15 +31,16 @@ from stream.envelope import envelopes
 from stream.home import Effects, Home
 from stream.lanestats import AGE_BOUNDS, LaneStats
 from stream.lanestore import POSITIONS, LaneStore, Memory, Reached
-from stream.owners import LINKS, HomeLane, LinkerLane, Origin, Part, Sent, Unreadable, gather, parts
+from stream.owners import LINES, LINKS, HomeLane, LinkerLane, Origin, Part, Sent, Unreadable, gather, parts
 from stream.plan import Plan
 from stream.recovery import bounds, first_offsets, reader, recovered
 from stream.transactions import Entry, Log, Transactions
 
 WAKES = 500
 """Due timers taken into one run."""
-BREATH = 0.001
-"""Seconds of steps until others get a turn of the loop: each turn may wait for the consumer's thread to let go."""
+FEW = 4
+"""Lines between two turns of others while no further run waits: every answer that another lane's commit or a customer's
+query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES`."""
 LOOK = 0.1
 """Seconds after which an idle lane looks whether a timer is due."""
 FULL_RECORDS = 100
@@ -125,8 +126,6 @@ class Lane:
         self.fed: Callable[[bool], None] = lambda _: None
         """Called with False when the lane has enough waiting, with True when it wants more."""
         self._wants_more = True
-        self._rested = 0.0
-        """When others last had a turn, by the monotonic clock."""
         self._committed_at = 0.0
         """When the last commit was done, by the monotonic clock."""
 
@@ -172,11 +171,16 @@ class Lane:
         self._inbox.append((Origin(topic, self.owns.partition, offset), record))
         self._inbox_bytes += len(record or b"")
         self._arrived.set()
-        if len(self._inbox) >= self._cluster.commit_records:
+        if self._is_behind:
             self._enough.set()
         if self._wants_more and (len(self._inbox) >= FULL_RECORDS or self._inbox_bytes >= FULL_BYTES):
             self._wants_more = False
             self.fed(False)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether a whole run waits."""
+        return len(self._inbox) >= self._cluster.commit_records
 
     def _next_record(self) -> tuple[Origin, bytes | None]:
         origin, record = self._inbox.popleft()
@@ -203,7 +207,7 @@ class Lane:
     async def _gather(self) -> None:
         """Lets more arrive for a while after a commit: a transaction costs about the same whatever it holds."""
         rest = self._committed_at + self._cluster.commit_ms / 1_000 - time.monotonic()
-        if rest > 0 and len(self._inbox) < self._cluster.commit_records and not self._stopping:
+        if rest > 0 and not self._is_behind and not self._stopping:
             self._enough.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._enough.wait(), rest)
@@ -237,7 +241,7 @@ class Lane:
     async def _take_run(self) -> _Run:
         """As many records as belong into one commit. Others do small things between two, other lanes nothing."""
         run = _Run()
-        started = self._rested = time.monotonic()
+        started = time.monotonic()
         self._wake(run)
         while self._inbox and len(run.records) < self._cluster.commit_records and not self._stopping:
             origin, record = self._next_record()
@@ -261,19 +265,13 @@ class Lane:
         due = self._owner.due()
         self.stats.timers_late = max(0.0, (now - due) / SECOND) if due is not None else 0.0
 
-    async def _breathe(self) -> None:
-        """Gives others a turn of the loop, unless they have just had one."""
-        if time.monotonic() - self._rested >= BREATH:
-            await asyncio.sleep(0)
-            self._rested = time.monotonic()
-
     async def _take(self, run: _Run, origin: Origin, record: bytes | None) -> None:
         now = self._clock()
         run.records.append((origin, record, now))
         try:
-            for part in parts(record):
+            for part in parts(record, LINES if self._is_behind else FEW):
                 self._step(run, origin, part, now)
-                await self._breathe()
+                await _others()
         except Unreadable as error:
             run.refuse(origin, error)
             self._take_again(run)
@@ -314,10 +312,10 @@ class Lane:
         started = time.monotonic()
         positions = dict(self._next)
         rows = {**self._owner.changes(), POSITIONS: orjson.dumps(positions)}
-        await self._breathe()
+        await _others()
         entries = self._entries(run)
         entries[self._changelog] = rows.items()
-        await self._breathe()
+        await _others()
         ends = await self._transactions.commit(entries)
         self._reached = Reached(ends[self._changelog], _wall())
         store.write(rows.items(), self._reached)
@@ -366,6 +364,11 @@ class Lane:
             stats.ages_sum += age
         for refused in effects.rejected:
             stats.stages[refused.stage] = stats.stages.get(refused.stage, 0) + 1
+
+
+async def _others() -> None:
+    """Gives others a turn of the loop."""
+    await asyncio.sleep(0)
 
 
 def _keyed(key: str, message: Message) -> Entry:

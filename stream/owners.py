@@ -33,7 +33,7 @@ _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Recur
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
 
 LINES = 16
-"""Of a record that are stepped in one go: others wait for about a millisecond then."""
+"""Of a record that are stepped in one go."""
 
 Sent = tuple[str, Message]
 """The log a message goes to (`internal/3`, `links`), and the message."""
@@ -182,11 +182,11 @@ def gather(total: Effects, effects: Effects) -> None:
     total.hops = max(total.hops, effects.hops)
 
 
-def parts(record: bytes | None) -> Iterator[Part]:
-    """A record, a few lines at a time."""
+def parts(record: bytes | None, most: int = LINES) -> Iterator[Part]:
+    """A record, at most so many lines at a time."""
     lines = (record or b"").split(b"\n")
-    for first in range(0, len(lines), LINES):
-        yield Part(first, lines[first : first + LINES])
+    for first in range(0, len(lines), most):
+        yield Part(first, lines[first : first + most])
 
 
 def read(

@@ -7,7 +7,7 @@ whether an unanswered commit did.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -63,28 +63,32 @@ class Transactions:
         """Appends all entries in one transaction; returns the offset behind the last one of each log. Raises Fenced."""
         try:
             await self._producer.begin_transaction()
-            sent = [(log, await self._send(log, batch), batch) for log, batch in self._batches(entries)]
+            batches = [each async for each in self._batches(entries)]
+            # All at once: the broker is told of all their partitions in one request, and gets all of them in another.
+            sent = [
+                (log, await self._producer.send_batch(batch, log[0], partition=log[1]), batch) for log, batch in batches
+            ]
             ends = {log: (await placed).offset + batch.record_count() for log, placed, batch in sent}
             await self._producer.commit_transaction()
         except (KafkaError, OSError) as error:
             raise Fenced(f"cannot commit: {told(error)}") from error
         return ends
 
-    async def _send(self, log: Log, batch: Any) -> Any:
-        batch.close()
-        await asyncio.sleep(0)  # making a large one took a while: others get a turn of the loop
-        return await self._producer.send_batch(batch, log[0], partition=log[1])
-
-    def _batches(self, entries: Mapping[Log, Iterable[Entry]]) -> Iterable[tuple[Log, Any]]:
+    async def _batches(self, entries: Mapping[Log, Iterable[Entry]]) -> AsyncIterator[tuple[Log, Any]]:
+        """Others get a turn of the loop between two: making a large one takes a while."""
         for log, each in entries.items():
             batch = self._producer.create_batch()
             for key, value in each:
                 full = batch.size() > BATCH_BYTES
                 if full or batch.append(timestamp=None, key=key, value=value) is None:
+                    batch.close()
                     yield log, batch
+                    await asyncio.sleep(0)
                     batch = self._producer.create_batch()
                     batch.append(timestamp=None, key=key, value=value)
+            batch.close()
             yield log, batch
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Lets go without finishing anything; the next owner's fence clears up."""

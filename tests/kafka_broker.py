@@ -54,6 +54,9 @@ SETTINGS = {
 }
 """One broker that is its own controller, creates no topic unasked and may return right after it was killed."""
 
+SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""In its first minutes the JVM's optimizing compiler takes more than half a core, and earns it back much later."""
+
 
 class NoBroker(Exception):
     """No broker can be had here; the text says what is needed."""
@@ -137,7 +140,7 @@ class JarBroker(Broker):
 
     def _java(self, *arguments: str) -> list[str]:
         level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        return ["java", "-Xmx512m", level, "-cp", self._classpath, *arguments]
+        return ["java", "-Xmx512m", *SHORT_LIVED, level, "-cp", self._classpath, *arguments]
 
     def _format(self, users: Mapping[str, str]) -> None:
         scram = [
