@@ -1,30 +1,41 @@
 """Latency while a worker is half busy: from accepting an event to its trigger, and of asking for a customer.
 
-Events are accepted and sent as a collector would, every 25 milliseconds what has arrived by then. Triggers are read as
-a receiver reads them, committed ones only. The same load goes before for a while: a broker's compiler takes half of a
-core for the first minute of anything new.
+Events are sent as a collector would, every 25 milliseconds what has arrived by then. They are accepted beforehand and
+stamped as they are sent: accepting is the work of other machines, and this one has few cores. Triggers are read as a
+receiver reads them, committed ones only. The same load goes before for a while: a broker and the kernel's caches are
+slower with anything new.
+
+How long an idle process takes to answer at the same time, with the same HTTP server, is measured beside the worker: a
+busy machine alone costs every answer that much.
 """
 
 from __future__ import annotations
 
+import gc
 import http.client
 import multiprocessing
 import random
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Barrier
 from urllib.parse import urlsplit
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
+from prometheus_client import CollectorRegistry
 
 from rapport.bench import mixed_events
+from rapport.probes import application, bound, serving_beside, url_of
 from schemas.instant import HOUR
-from stack import Stack, load_average, shop
+from stack import Stack, accepted, load_average, shop
 from stream.clients import connection
 from stream.cluster import Cluster
 from stream.feed import feeding
-from stream.intake import Intake
 from stream.worker import wall
 
 SECONDS = 15
@@ -32,7 +43,8 @@ WARM_UP = 3
 BEFORE = 4
 """How often `SECONDS` of load go before those that are measured."""
 TICK = 0.025
-ASKED_EVERY = 0.02
+ASKED_EVERY = 0.01
+"""Seconds before each question; every other one goes to the worker."""
 SAME_RULES = ("low-survey-score", "big-order")
 """Rules that fire at once; what a timer fires was not accepted just now."""
 
@@ -43,13 +55,14 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
     Who sends, who asks and who receives are processes of their own: none waits for another's interpreter.
     """
     own = multiprocessing.get_context("spawn")
+    alone, together = own.Barrier(1), own.Barrier(2)
     for seed in range(BEFORE):
-        warming = own.Process(target=steady, args=(stack.cluster, rate, customers, seed))
+        warming = own.Process(target=steady, args=(stack.cluster, rate, customers, seed, alone))
         warming.start()
-        warming.join()
+        _ended(warming)
     answers, asks = own.Pipe(duplex=False)
-    loading = own.Process(target=steady, args=(stack.cluster, rate, customers, BEFORE))
-    asking = own.Process(target=_ask, args=(stack.urls["worker-1"], customers, asks))
+    loading = own.Process(target=steady, args=(stack.cluster, rate, customers, BEFORE, together))
+    asking = own.Process(target=_ask, args=(stack.urls["worker-1"], customers, together, asks))
     with_triggers = _consumer(stack.cluster)
     before = stack.total("rapport_received_total")
     loading.start()
@@ -61,36 +74,38 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
     load = load_average()
-    asked = answers.recv()
-    asking.join()
-    loading.join()
+    told, idle = answers.recv()
+    _ended(asking)
+    _ended(loading)
     with_triggers.close()
     stack.settled()
-    latencies = sorted(latencies[len(latencies) * WARM_UP // SECONDS :])
-    asked = sorted(asked[len(asked) * WARM_UP // SECONDS :])
+    latencies, told, idle = map(_warm, (latencies, told, idle))
     return {
         "rate": rate,
         "sent": stack.total("rapport_received_total") - before,
         "triggers": len(latencies),
         "trigger p50": _at(latencies, 0.5) / 1_000,
         "trigger p99": _at(latencies, 0.99) / 1_000,
-        "asked": len(asked),
-        "profile p50": _at(asked, 0.5) * 1_000,
-        "profile p95": _at(asked, 0.95) * 1_000,
+        "asked": len(told),
+        "profile p50": _at(told, 0.5) * 1_000,
+        "profile p95": _at(told, 0.95) * 1_000,
+        "idle p50": _at(idle, 0.5) * 1_000,
+        "idle p95": _at(idle, 0.95) * 1_000,
         "load": load,
     }
 
 
-def steady(cluster: Cluster, rate: float, customers: int, seed: int) -> None:
-    """Sends `rate` events/s for `SECONDS`; each occurs when it is accepted."""
-    lines = map(orjson.loads, mixed_events(int(rate * SECONDS), customers, wall() - HOUR, seed=2 + seed))
-    waiting = iter([orjson.dumps(line | {"timestamp": None}) for line in lines])
-    intake = Intake(shop(), wall)
+def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: Barrier) -> None:
+    """Sends `rate` events/s for `SECONDS`; each occurs as it is sent."""
+    waiting = iter(accepted(mixed_events(int(rate * SECONDS), customers, wall() - HOUR, seed=2 + seed), shop()))
+    gc.freeze()  # else the collector looks through all that wait, again and again
     with feeding(cluster) as feed:
+        together.wait()
         started, sent = time.monotonic(), 0
         while sent < int(rate * SECONDS):
             due = min(int((time.monotonic() - started) * rate), int(rate * SECONDS))
-            feed.take(intake.lines(islice(waiting, due - sent), "steady"))
+            now = wall()
+            feed.take(each._replace(occurred_at=now, received_at=now, now=now) for each in islice(waiting, due - sent))
             feed.push()
             sent = due
             time.sleep(TICK)
@@ -108,22 +123,78 @@ def _consumer(cluster: Cluster) -> KafkaConsumer:
     return consumer
 
 
-def _ask(url: str, customers: int, answers: Connection) -> None:
-    """One customer after the other for `SECONDS`, on a connection that stays; sends the seconds that each took."""
+def _ask(url: str, customers: int, together: Barrier, answers: Connection) -> None:
+    """Asks the worker for one customer after the other, and an idle process between two; sends the seconds of each."""
     dice = random.Random(3)
-    server = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
-    took = []
-    over = time.monotonic() + SECONDS
-    while time.monotonic() < over:
-        time.sleep(ASKED_EVERY)
-        started = time.perf_counter()
-        server.request("GET", f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
-        answer = server.getresponse()
-        answer.read()
-        if answer.status == 200:
-            took.append(time.perf_counter() - started)
-    server.close()
-    answers.send(took)
+    told: list[float] = []
+    idle: list[float] = []
+    with _idle() as nothing:
+        asked, beside = (http.client.HTTPConnection(urlsplit(each).netloc, timeout=10) for each in (url, nothing))
+        together.wait()
+        over = time.monotonic() + SECONDS
+        while time.monotonic() < over:
+            told += _took(asked, f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
+            idle += _took(beside, "/live")
+        asked.close()
+        beside.close()
+    answers.send((told, idle))
+
+
+def _took(server: http.client.HTTPConnection, path: str) -> list[float]:
+    time.sleep(ASKED_EVERY)
+    started = time.perf_counter()
+    server.request("GET", path)
+    answer = server.getresponse()
+    answer.read()
+    return [time.perf_counter() - started] if answer.status == 200 else []
+
+
+@contextmanager
+def _idle() -> Iterator[str]:
+    """The URL of a process that has nothing to do but to answer /live, as a worker does."""
+    own = multiprocessing.get_context("spawn")
+    ready, here = own.Pipe(duplex=False)
+    process = own.Process(target=_serve, args=(here,), daemon=True)
+    process.start()
+    try:
+        yield ready.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(there: Connection) -> None:
+    with (
+        bound("127.0.0.1", 0) as listening,
+        serving_beside(application(_Alive(), CollectorRegistry(), None), listening),
+    ):
+        there.send(url_of(listening))
+        signal.pause()
+
+
+class _Alive:
+    """The health of a process that does nothing."""
+
+    def live(self) -> bool:
+        return True
+
+    def missing(self) -> list[str]:
+        return []
+
+    def about(self) -> dict[str, str]:
+        return {}
+
+
+def _ended(process: SpawnProcess) -> None:
+    """Raises RuntimeError where it failed: what it has said already tells why."""
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"a process of the benchmark ended with {process.exitcode}")
+
+
+def _warm(values: list[float]) -> list[float]:
+    """Without those of the first seconds, the smallest first."""
+    return sorted(values[len(values) * WARM_UP // SECONDS :])
 
 
 def _at(values: list[float], share: float) -> float:

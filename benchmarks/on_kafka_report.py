@@ -20,7 +20,8 @@ One broker, workers and everything that feeds and asks them on one machine; {eve
 (those of [make bench](benchmarks.md)) with the shop's rules, triggers and decisions written. Repeat it with
 `make bench-kafka`.
 
-Machine: {machine}.
+Machine: {machine}. The broker's Java compiles with its first compiler alone: the second one
+would work against everything measured here for minutes, and make a broker that runs for long cheaper.
 
 *Per worker core* is events by processor seconds of the worker processes, all their threads included: what a worker gets
 from one core of its own. *Load* is the machine's load average of the last minute at the end of the measurement; above
@@ -47,7 +48,9 @@ less: its changes and outputs are not atomic, and it merges nobody. Accepting an
 _HALF_LOAD = """\
 Half load was {rate:,.0f} events/s, half of what one worker drained here: {triggers:,} triggers reached a receiver of
 committed records after {trigger_p50:,.0f} ms (p50) and {trigger_p99:,.0f} ms (p99), {asked:,} customers were told after
-{profile_p50:.1f} ms (p50) and {profile_p95:.1f} ms (p95)."""
+{profile_p50:.1f} ms (p50) and {profile_p95:.1f} ms (p95). An idle process with the same HTTP server, asked in turn with
+the worker whether it lives, answered after {idle_p50:.1f} ms (p50) and {idle_p95:.1f} ms (p95): so much is the
+machine's, shared by broker, worker, and those who send, receive and ask. Events are accepted beforehand."""
 
 _LARGER = """
 ## What a larger cluster would carry

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 from kafka import KafkaAdminClient, TopicPartition
 
 from kafka_broker import Broker
@@ -25,6 +26,8 @@ from stream.transactions import Fenced, Transactions
 from stream.upkeep import delete_records
 
 NOW = 20_000 * DAY
+MARKED = 0.5
+"""Seconds after which the broker is done with a transaction: until then the next one is told to try again."""
 
 
 @pytest.fixture
@@ -80,6 +83,33 @@ def frozen_at(transactions: Transactions, step: str, meanwhile: Callable[[], Awa
         return await real(*args, **named)
 
     setattr(producer, step, thawed)
+
+
+# --- its price ------------------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_three_requests_however_many_logs_it_writes(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    send = AIOKafkaConnection.send
+
+    def noted(connection: AIOKafkaConnection, request: Any, **named: Any) -> Any:
+        asked.append(type(request).__name__)
+        return send(connection, request, **named)
+
+    async def run() -> None:
+        transactions = Transactions(cluster, "lane-0")
+        await transactions.fence()
+        entries = {(cluster.topic(topic), 0): [(b"k", b"v")] for topic in ("facts", "triggers", "decisions", "rows")}
+        await transactions.commit(entries)
+        await asyncio.sleep(MARKED)
+        monkeypatch.setattr(AIOKafkaConnection, "send", noted)
+        await transactions.commit(entries)
+        await transactions.close()
+
+    asyncio.run(run())
+    assert asked == ["AddPartitionsToTxnRequest", "ProduceRequest", "EndTxnRequest"]
 
 
 # --- the local copy -------------------------------------------------------------------------------------------------
