@@ -19,22 +19,21 @@ def envelope(messages: Iterable[Message]) -> bytes:
     return b"\n".join([codec.encode(message) for message in messages])
 
 
-def envelopes(messages: Iterable[Message]) -> Iterator[bytes]:
-    """The fewest records of at most `ENVELOPE_BYTES` that hold these messages in this order.
+def envelopes(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The fewest records of at most `ENVELOPE_BYTES` that hold these encoded messages in this order.
 
     A longer message lies alone in its record.
     """
-    lines: list[bytes] = []
+    held: list[bytes] = []
     room = ENVELOPE_BYTES
-    for message in messages:
-        line = codec.encode(message)
-        if lines and len(line) >= room:
-            yield b"\n".join(lines)
-            lines, room = [], ENVELOPE_BYTES
-        lines.append(line)
+    for line in lines:
+        if held and len(line) >= room:
+            yield b"\n".join(held)
+            held, room = [], ENVELOPE_BYTES
+        held.append(line)
         room -= len(line) + 1
-    if lines:
-        yield b"\n".join(lines)
+    if held:
+        yield b"\n".join(held)
 
 
 def opened(record: bytes) -> list[Message]:

@@ -82,6 +82,11 @@ class _Run:
 
     def clear(self) -> None:
         self.effects = Effects()
+        """All but the facts."""
+        self.facts: list[bytes] = []
+        """Encoded. A thousand decoded events would be larger than any cache, and slow to make and to let go of."""
+        self.newest_event = 0
+        """When the last of them was accepted."""
         self.sent: list[Sent] = []
         self.received: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
@@ -294,12 +299,16 @@ class Lane:
 
     def _step(self, run: _Run, origin: Origin, part: Part, now: int) -> None:
         effects, sent = self._owner.step(part, now, origin, run.refused.get(origin, ()))
+        facts, effects.facts = effects.facts, []
         gather(run.effects, effects)
         run.sent += sent
+        if facts:
+            run.facts += map(codec.encode, facts)
+            run.newest_event = facts[-1].received_at
         lines = len(part.lines)
         run.received[origin.topic] += lines
         if origin.topic == "events":
-            run.refusals[origin.topic] += lines - len(effects.facts) - effects.duplicate
+            run.refusals[origin.topic] += lines - len(facts) - effects.duplicate
         else:
             run.refusals[origin.topic] += len(effects.rejected)
 
@@ -327,7 +336,7 @@ class Lane:
     def _entries(self, run: _Run) -> dict[Log, Iterable[Entry]]:
         effects = run.effects
         outputs: dict[str, list[Entry]] = {
-            "facts": [(None, record) for record in envelopes(effects.facts)],
+            "facts": [(None, record) for record in envelopes(run.facts)],
             "triggers": [_keyed(each.profile_id, each) for each in effects.triggers],
             "decisions": [_keyed(each.profile_id, each) for each in effects.decisions],
             "identity": [_keyed(profile_id(each.winner), each) for each in effects.identity],
@@ -339,13 +348,14 @@ class Lane:
         for log in dict.fromkeys(log for log, _ in run.sent):
             topic, _, partition = log.partition("/")
             messages = [message for to, message in run.sent if to == log]
-            entries[self._cluster.topic(topic), int(partition or 0)] = [(None, each) for each in envelopes(messages)]
+            records = envelopes(map(codec.encode, messages))
+            entries[self._cluster.topic(topic), int(partition or 0)] = [(None, each) for each in records]
         return entries
 
     def _count(self, run: _Run, rows: Mapping[bytes, bytes | None]) -> None:
         stats, effects = self.stats, run.effects
         stats.received.update(run.received)
-        stats.applied += len(effects.facts)
+        stats.applied += len(run.facts)
         stats.duplicate += effects.duplicate
         stats.rejected.update(run.refusals)
         stats.late += effects.late
@@ -357,8 +367,8 @@ class Lane:
         stats.row_bytes += sum(map(len, rows)) + sum(map(len, filter(None, rows.values())))
         stats.commits += 1
         stats.timers = self._owner.pending
-        if effects.facts:
-            stats.newest_event = effects.facts[-1].received_at
+        if run.facts:
+            stats.newest_event = run.newest_event
             age = max(0, self._clock() - stats.newest_event) / SECOND
             stats.ages[bisect_left(AGE_BOUNDS, age)] += 1
             stats.ages_sum += age
