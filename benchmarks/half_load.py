@@ -42,6 +42,8 @@ SECONDS = 15
 WARM_UP = 3
 BEFORE = 4
 """How often `SECONDS` of load go before those that are measured."""
+STARTING = 60.0
+"""Seconds within which those who send and ask are both there; none waits for one that failed."""
 TICK = 0.025
 ASKED_EVERY = 0.01
 """Seconds before each question; every other one goes to the worker."""
@@ -67,6 +69,7 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
     before = stack.total("rapport_received_total")
     loading.start()
     asking.start()
+    asks.close()
     latencies = []
     while loading.is_alive():
         for records in with_triggers.poll(timeout_ms=100).values():
@@ -74,9 +77,9 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
     load = load_average()
+    _ended(loading)
     told, idle = answers.recv()
     _ended(asking)
-    _ended(loading)
     with_triggers.close()
     stack.settled()
     latencies, told, idle = map(_warm, (latencies, told, idle))
@@ -100,7 +103,7 @@ def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: B
     waiting = iter(accepted(mixed_events(int(rate * SECONDS), customers, wall() - HOUR, seed=2 + seed), shop()))
     gc.freeze()  # else the collector looks through all that wait, again and again
     with feeding(cluster) as feed:
-        together.wait()
+        together.wait(STARTING)
         started, sent = time.monotonic(), 0
         while sent < int(rate * SECONDS):
             due = min(int((time.monotonic() - started) * rate), int(rate * SECONDS))
@@ -130,7 +133,7 @@ def _ask(url: str, customers: int, together: Barrier, answers: Connection) -> No
     idle: list[float] = []
     with _idle() as nothing:
         asked, beside = (http.client.HTTPConnection(urlsplit(each).netloc, timeout=10) for each in (url, nothing))
-        together.wait()
+        together.wait(STARTING)
         over = time.monotonic() + SECONDS
         while time.monotonic() < over:
             told += _took(asked, f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
@@ -156,6 +159,7 @@ def _idle() -> Iterator[str]:
     ready, here = own.Pipe(duplex=False)
     process = own.Process(target=_serve, args=(here,), daemon=True)
     process.start()
+    here.close()
     try:
         yield ready.recv()
     finally:
