@@ -20,7 +20,7 @@ import plain_faust
 from rapport.bench import first_contacts, mixed_events
 from rapport.collector import tuned_collector
 from schemas.instant import HOUR
-from stack import LOOK, PATIENCE, load_average, make_topics, peak_memory, processor_seconds, shop
+from stack import LOOK, PATIENCE, make_topics, pace, peak_memory, processor_seconds, shop
 from stream import topology
 from stream.clients import connection
 from stream.cluster import Cluster
@@ -45,7 +45,7 @@ def in_own_process(measure: Callable[..., Any], *given: Any) -> Any:
 
 def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, float]:
     """One worker of plain Faust: first every customer once, then the events."""
-    cluster = Cluster((address,), folder, prefix="plain-", partitions=plain_faust.PARTITIONS)
+    cluster = Cluster((address,), folder, prefix=f"{folder.name}-", partitions=plain_faust.PARTITIONS)
     folder.mkdir(parents=True)
     make_topics(cluster, (*plain_faust.TOPICS, *plain_faust.CHANGELOGS))
     command = [sys.executable, plain_faust.__file__, address, cluster.prefix, str(folder / "data")]
@@ -58,16 +58,17 @@ def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, 
         _send(cluster, first_contacts(range(customers), now - 2 * HOUR))
         _until(worker, lambda: _number(taken) >= customers)
         time.sleep(QUIET)
+        pace_before = pace()
         used, started = processor_seconds([worker.pid]), time.monotonic()
         _send(cluster, mixed_events(events, customers, now - HOUR))
         _until(worker, lambda: _number(taken) >= customers + events)
-        used = processor_seconds([worker.pid]) - used
+        seconds, used = time.monotonic() - started, processor_seconds([worker.pid]) - used
         return {
-            "rate": events / (time.monotonic() - started),
+            "rate": events / seconds,
             "per_core": events / used,
             "cpu": used / events,
             "memory": peak_memory(worker.pid),
-            "load": load_average(),
+            "pace": (pace_before + pace()) / 2,
         }
     finally:
         worker.terminate()
@@ -106,7 +107,7 @@ def _send(cluster: Cluster, lines: Iterable[bytes]) -> None:
 def recovered(cluster: Cluster, folder: Path) -> dict[str, float]:
     """All lanes of a cluster, at once and from nothing: what a worker does that has lost its disk."""
     offsets, seconds, used = asyncio.run(_recovered(cluster, folder))
-    return {"offsets": offsets, "rate": offsets / seconds, "per_core": offsets / used, "load": load_average()}
+    return {"offsets": offsets, "rate": offsets / seconds, "per_core": offsets / used, "pace": pace()}
 
 
 async def _recovered(cluster: Cluster, folder: Path) -> tuple[int, float, float]:
@@ -153,7 +154,7 @@ async def _linked(source: Cluster, folder: Path) -> dict[str, float]:
     await lane.close()
     shutil.rmtree(folder, ignore_errors=True)
     merges = lane.stats.merges
-    return {"links": merges, "rate": merges / seconds, "per_core": merges / used, "load": load_average()}
+    return {"links": merges, "rate": merges / seconds, "per_core": merges / used, "pace": pace()}
 
 
 async def _requests(cluster: Cluster) -> list[bytes]:

@@ -1,9 +1,12 @@
 """Latency while a worker is half busy: from accepting an event to its trigger, and of asking for a customer.
 
-Events are sent as a collector would, every 25 milliseconds what has arrived by then. They are accepted beforehand and
-stamped as they are sent: accepting is the work of other machines, and this one has few cores. Triggers are read as a
-receiver reads them, committed ones only. The same load goes before for a while: a broker and the kernel's caches are
-slower with anything new.
+Half load is half of what the worker took of a backlog just before, over the same customers: a machine's pace may vary
+threefold within minutes, and what was half of it a while ago may be all of it now. After a warm-up (a broker and the
+kernel's caches are slower with anything new) that is repeated, and every round is told.
+
+Events are sent as a collector would, every 25 milliseconds what has arrived by then. They are accepted and encoded
+beforehand and stamped as they are sent: that is the work of other machines, and this one has few cores. Triggers are
+read as a receiver reads them, committed ones only.
 
 How long an idle process takes to answer at the same time, with the same HTTP server, is measured beside the worker: a
 busy machine alone costs every answer that much.
@@ -11,15 +14,14 @@ busy machine alone costs every answer that much.
 
 from __future__ import annotations
 
-import gc
 import http.client
 import multiprocessing
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Barrier
@@ -30,43 +32,78 @@ from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rapport.bench import mixed_events
+from rapport.collector import tuned_collector
 from rapport.probes import application, bound, serving_beside, url_of
+from schemas import codec
 from schemas.instant import HOUR
-from stack import Stack, accepted, load_average, shop
+from schemas.messages import Event
+from stack import Stack, accepted, pace, processor_seconds, shop
 from stream.clients import connection
 from stream.cluster import Cluster
 from stream.feed import feeding
 from stream.worker import wall
 
 SECONDS = 15
-WARM_UP = 3
-BEFORE = 4
-"""How often `SECONDS` of load go before those that are measured."""
+COLD = 3
+"""Of these, those whose latencies are left out."""
+WARM_UP = 4
+"""How often the load goes before."""
+ROUNDS = 3
+BACKLOG = 100_000
+LOOK = 0.1
 STARTING = 60.0
 """Seconds within which those who send and ask are both there; none waits for one that failed."""
 TICK = 0.025
+SOON = 1_111_111_111_111_111
+"""Stands for the instant at which an event is sent."""
 ASKED_EVERY = 0.01
 """Seconds before each question; every other one goes to the worker."""
 SAME_RULES = ("low-survey-score", "big-order")
 """Rules that fire at once; what a timer fires was not accepted just now."""
 
 
-def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
-    """Milliseconds at `rate` events/s. The stack's only worker owns every customer.
+def half_load(stack: Stack, customers: int, broker: int, say: Callable[[str], None]) -> list[dict[str, float]]:
+    """The rounds, in milliseconds. The stack's only worker owns every customer.
 
     Who sends, who asks and who receives are processes of their own: none waits for another's interpreter.
     """
+    seeds = count(2)
+    rate = _capacity(stack, customers, next(seeds)) / 2
     own = multiprocessing.get_context("spawn")
-    alone, together = own.Barrier(1), own.Barrier(2)
-    for seed in range(BEFORE):
-        warming = own.Process(target=steady, args=(stack.cluster, rate, customers, seed, alone))
+    alone = own.Barrier(1)
+    for _ in range(WARM_UP):
+        warming = own.Process(target=steady, args=(stack.cluster, rate, customers, next(seeds), alone))
         warming.start()
         _ended(warming)
+    rounds = []
+    for _ in range(ROUNDS):
+        rate = _capacity(stack, customers, next(seeds)) / 2
+        rounds.append(_round(stack, rate, customers, next(seeds), broker))
+        say("{rate:,.0f} events/s: {trigger p99:.0f} ms, {profile p95:.1f} ms, pace {pace:.0f}".format(**rounds[-1]))
+    return rounds
+
+
+def _capacity(stack: Stack, customers: int, seed: int) -> float:
+    """How many events/s are taken of a backlog."""
+    events = _waiting(BACKLOG, customers, seed)
+    target = stack.total("rapport_received_total") + BACKLOG
+    started = time.monotonic()
+    stack.feed(_stamped(events))
+    stack.until(lambda: stack.total("rapport_received_total") >= target, LOOK)
+    seconds = time.monotonic() - started
+    stack.settled()
+    return BACKLOG / seconds
+
+
+def _round(stack: Stack, rate: float, customers: int, seed: int, broker: int) -> dict[str, float]:
+    own = multiprocessing.get_context("spawn")
+    together = own.Barrier(2)
     answers, asks = own.Pipe(duplex=False)
-    loading = own.Process(target=steady, args=(stack.cluster, rate, customers, BEFORE, together))
+    loading = own.Process(target=steady, args=(stack.cluster, rate, customers, seed, together))
     asking = own.Process(target=_ask, args=(stack.urls["worker-1"], customers, together, asks))
     with_triggers = _consumer(stack.cluster)
-    before = stack.total("rapport_received_total")
+    pace_before = pace()
+    used, brokered = processor_seconds(stack.pids()), processor_seconds([broker])
     loading.start()
     asking.start()
     asks.close()
@@ -76,16 +113,17 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
             now = wall()
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
-    load = load_average()
     _ended(loading)
     told, idle = answers.recv()
     _ended(asking)
     with_triggers.close()
     stack.settled()
+    used, brokered = processor_seconds(stack.pids()) - used, processor_seconds([broker]) - brokered
     latencies, told, idle = map(_warm, (latencies, told, idle))
     return {
         "rate": rate,
-        "sent": stack.total("rapport_received_total") - before,
+        "worker": used / SECONDS,
+        "broker": brokered / SECONDS,
         "triggers": len(latencies),
         "trigger p50": _at(latencies, 0.5) / 1_000,
         "trigger p99": _at(latencies, 0.99) / 1_000,
@@ -94,25 +132,38 @@ def half_load(stack: Stack, rate: float, customers: int) -> dict[str, float]:
         "profile p95": _at(told, 0.95) * 1_000,
         "idle p50": _at(idle, 0.5) * 1_000,
         "idle p95": _at(idle, 0.95) * 1_000,
-        "load": load,
+        "pace": (pace_before + pace()) / 2,
     }
 
 
 def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: Barrier) -> None:
     """Sends `rate` events/s for `SECONDS`; each occurs as it is sent."""
-    waiting = iter(accepted(mixed_events(int(rate * SECONDS), customers, wall() - HOUR, seed=2 + seed), shop()))
-    gc.freeze()  # else the collector looks through all that wait, again and again
-    with feeding(cluster) as feed:
+    total = int(rate * SECONDS)
+    events = _stamped(_waiting(total, customers, seed))
+    with tuned_collector(), feeding(cluster) as feed:
         together.wait(STARTING)
         started, sent = time.monotonic(), 0
-        while sent < int(rate * SECONDS):
-            due = min(int((time.monotonic() - started) * rate), int(rate * SECONDS))
-            now = wall()
-            feed.take(each._replace(occurred_at=now, received_at=now, now=now) for each in islice(waiting, due - sent))
+        while sent < total:
+            due = min(int((time.monotonic() - started) * rate), total)
+            feed.take(islice(events, due - sent))
             feed.push()
             sent = due
             time.sleep(TICK)
         feed.finish()
+
+
+def _waiting(events: int, customers: int, seed: int) -> list[Event]:
+    """Accepted and encoded, but for when: each has a line with `SOON` in it, and no body besides."""
+    accepted_ = accepted(mixed_events(events, customers, wall() - HOUR, seed=seed), shop())
+    soon = (event._replace(occurred_at=SOON, received_at=SOON, now=SOON) for event in accepted_)
+    return [event._replace(body={}, line=codec.encode(event)) for event in soon]
+
+
+def _stamped(events: Iterable[Event]) -> Iterator[Event]:
+    """Each as of when it is asked for."""
+    for event in events:
+        assert event.line is not None
+        yield event._replace(line=event.line.replace(b"%d" % SOON, b"%d" % wall()))
 
 
 def _consumer(cluster: Cluster) -> KafkaConsumer:
@@ -131,7 +182,7 @@ def _ask(url: str, customers: int, together: Barrier, answers: Connection) -> No
     dice = random.Random(3)
     told: list[float] = []
     idle: list[float] = []
-    with _idle() as nothing:
+    with tuned_collector(), _idle() as nothing:
         asked, beside = (http.client.HTTPConnection(urlsplit(each).netloc, timeout=10) for each in (url, nothing))
         together.wait(STARTING)
         over = time.monotonic() + SECONDS
@@ -169,6 +220,7 @@ def _idle() -> Iterator[str]:
 
 def _serve(there: Connection) -> None:
     with (
+        tuned_collector(),
         bound("127.0.0.1", 0) as listening,
         serving_beside(application(_Alive(), CollectorRegistry(), None), listening),
     ):
@@ -198,7 +250,7 @@ def _ended(process: SpawnProcess) -> None:
 
 def _warm(values: list[float]) -> list[float]:
     """Without those of the first seconds, the smallest first."""
-    return sorted(values[len(values) * WARM_UP // SECONDS :])
+    return sorted(values[len(values) * COLD // SECONDS :])
 
 
 def _at(values: list[float], share: float) -> float:

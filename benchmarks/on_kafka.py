@@ -3,9 +3,10 @@
     make bench-kafka                                                 everything, into docs/benchmarks_kafka.md
     PYTHONPATH=tests python benchmarks/on_kafka.py --events 20000
 
-One broker, one run, the same events (`rapport.bench.mixed_events`) for both. What is compared is processor time of the
-worker processes, so that broker, feeder and whatever else the machine does count for nobody; they still slow each
-other down through shared caches, so the load average stands beside each figure.
+One broker, one run, the same events (`rapport.bench.mixed_events`) for both, turn by turn. What is compared is
+processor time of the worker processes, so that broker, feeder and whatever else the machine does count for nobody; they
+still slow each other down through shared caches, and a machine's pace changes with its neighbours, so it stands beside
+each figure.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from on_kafka_report import rendered
 from rapport.bench import first_contacts, machine, mixed_events
 from schemas import codec
 from schemas.instant import HOUR
-from stack import Stack, accepted, load_average, peak_memory, processor_seconds, shop
+from stack import Stack, accepted, pace, peak_memory, processor_seconds, shop
 
+TURNS = 3
+"""How often workers are measured beside each other."""
 WORKERS = (1, 2, 4)
 CONTACT_FRACTION = 4
 """Events a customer, as in the standard run of `make bench`."""
@@ -70,25 +73,36 @@ def _broker() -> Iterator[JarBroker]:
 
 
 def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
-    found: dict[str, Any] = {"events": events, "customers": events // CONTACT_FRACTION}
+    found: dict[str, Any] = {"events": events, "customers": events // CONTACT_FRACTION, "turns": []}
     customers = found["customers"]
-    _say("plain Faust")
-    found["plain"] = in_own_process(plain, broker.address, folder / "plain", events, customers)
-    for workers in WORKERS:
-        _say(f"Rapport, {workers} worker{'s' if workers > 1 else ''}")
-        with Stack(folder, broker.address, f"w{workers}-") as stack:
-            one = found[f"workers {workers}"] = _drained(stack, broker.pid, workers, events, customers)
-            _say(f"{one['per_core']:,.0f} events a worker core second, load {one['load']:.1f}")
-            if workers == 1:
-                _say("half load")
-                found["half load"] = half_load(stack, one["rate"] / 2, customers)
-                stack.end_workers()
-                _say("recovery of a lost disk")
-                found["recovery"] = in_own_process(recovered, stack.cluster, folder / "recovery")
-                _say("linker")
-                found["linker"] = in_own_process(linked, stack.cluster, folder / "linker")
-            if workers == 2:
-                found["memory"] = _memory_of_all(stack, broker)
+    for number in range(1, TURNS + 1):
+        turn: dict[str, Any] = {}
+        found["turns"].append(turn)
+        _say(f"turn {number} of {TURNS}: plain Faust")
+        turn["plain"] = in_own_process(plain, broker.address, folder / f"plain-{number}", events, customers)
+        for workers in WORKERS:
+            _say(f"turn {number} of {TURNS}: Rapport, {workers} worker{'s' if workers > 1 else ''}")
+            with Stack(folder, broker.address, f"w{workers}-{number}-") as stack:
+                one = turn[f"workers {workers}"] = _drained(stack, broker.pid, workers, events, customers)
+                _say(f"{one['per_core']:,.0f} events a worker core second, pace {one['pace']:.0f}")
+                if number == TURNS:
+                    found |= _beside(stack, workers, customers, folder, broker)
+    return found
+
+
+def _beside(stack: Stack, workers: int, customers: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
+    """What is measured once, on a stack that has drained its events."""
+    found: dict[str, Any] = {}
+    if workers == 1:
+        _say("half load")
+        found["half load"] = half_load(stack, customers, broker.pid, _say)
+        stack.end_workers()
+        _say("recovery of a lost disk")
+        found["recovery"] = in_own_process(recovered, stack.cluster, folder / "recovery")
+        _say("linker")
+        found["linker"] = in_own_process(linked, stack.cluster, folder / "linker")
+    if workers == 2:
+        found["memory"] = _memory_of_all(stack, broker)
     return found
 
 
@@ -118,13 +132,14 @@ def _drained(stack: Stack, broker: int, workers: int, events: int, customers: in
 
 def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -> dict[str, float]:
     """Sends events and waits until they are taken, and with `rest` until nothing that they caused moves any more."""
+    pace_before = pace()
     before, used, fed = stack.figures(), processor_seconds(stack.pids()), time.process_time()
     target, brokered = stack.total("rapport_received_total") + len(events), processor_seconds([broker])
     started = time.monotonic()
     stack.feed(events)
     fed = time.process_time() - fed
     stack.until(lambda: stack.total("rapport_received_total") >= target)
-    seconds, load = time.monotonic() - started, load_average()
+    seconds = time.monotonic() - started
     if rest:
         stack.settled()
     used = processor_seconds(stack.pids()) - used
@@ -145,7 +160,7 @@ def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -
         "rows": each("rapport_changelog_rows_total"),
         "row_bytes": each("rapport_changelog_bytes_total"),
         "transactions": each("rapport_transactions_total"),
-        "load": load,
+        "pace": (pace_before + pace()) / 2,
     }
 
 
@@ -175,7 +190,7 @@ def _with_profiles(profiles: int, folder: Path, broker: JarBroker) -> dict[str, 
             _through(stack, accepted(first_contacts(customers, start), plan), broker.pid, rest=True)
             _say(f"{customers.stop:,} profiles, {peak_memory(pid):,.0f} MiB")
         _through(stack, accepted(mixed_events(2 * CONTACTS, profiles, start + HOUR), plan), broker.pid)
-        return {"profiles": profiles, "memory": peak_memory(pid), "load": load_average()}
+        return {"profiles": profiles, "memory": peak_memory(pid), "pace": pace()}
 
 
 def _say(what: str) -> None:

@@ -6,11 +6,12 @@ Pure functions from old row and event (or other row) to new row. `None` stands f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from profiles.component import keep_newest
+from profiles.component import Line, keep_newest
 from schemas import money
 from schemas.messages import Event
 
@@ -129,14 +130,13 @@ def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
 # --- settled history ------------------------------------------------------------------------------------------------
 
 
-def entry_of(line: bytes) -> Entry:
+def entry_of(line: Line) -> Entry:
     """What history keeps of a component's line."""
-    entry: Entry = orjson.loads(line)
-    return entry[: 6 if len(entry) > 5 and entry[5] else 5]
+    return line[: 6 if len(line) > 5 and line[5] else 5]
 
 
-def settle(row: bytes | None, tail: Iterable[bytes], horizon: int) -> tuple[bytes, int, int, int]:
-    """Merges tail lines into the settled history.
+def settle(row: bytes | None, tail: Iterable[Line], horizon: int) -> tuple[bytes, int, int, int]:
+    """Merges a tail's lines into the settled history.
 
     Keeps the newest RECENT entries and, up to HISTORY in all, the entries with signals not older than `horizon` (an
     instant). Returns the row, how many kept entries carry signals, how many were lost to the cap, and when the newest
@@ -166,8 +166,8 @@ def merge_history(mine: bytes, other: bytes) -> bytes:
     return orjson.dumps(sorted(orjson.loads(mine) + orjson.loads(other), key=stamp))
 
 
-def stamp(entry: Entry) -> tuple[int, str]:
-    return entry[0], entry[1]
+stamp: Callable[[Entry], tuple[int, str]] = itemgetter(0, 1)
+"""What history is sorted by."""
 
 
 MERGES: dict[str, Callable[[bytes, bytes], bytes]] = {

@@ -42,7 +42,7 @@ class Topic:
         if self.cleanup == "compact":
             return common | {
                 "delete.retention.ms": str(TOMBSTONES_DAYS * _DAY_MS),
-                "min.cleanable.dirty.ratio": "0.3",
+                "min.cleanable.dirty.ratio": "0.5",
             }
         kept = -1 if self.retention_days is None else self.retention_days * _DAY_MS
         return common | {"retention.bytes": "-1", "retention.ms": str(kept)}

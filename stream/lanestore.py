@@ -134,4 +134,6 @@ def _options(memory: Memory) -> Any:
     options.set_write_buffer_manager(memory.memtables)
     options.set_max_open_files(64)
     options.set_level_zero_file_num_compaction_trigger(FILES)
+    lz4 = rocksdict.DBCompressionType.lz4()
+    options.set_compression_per_level([rocksdict.DBCompressionType.none(), *[lz4] * 6])  # new files are soon merged
     return options
