@@ -1,4 +1,4 @@
-"""A customer as the running workers know them, asked over HTTP.
+"""Customers as the running workers know them, asked over HTTP.
 
 Where they are, the brokers know from the workers' consumer group.
 """
@@ -6,17 +6,19 @@ Where they are, the brokers know from the workers' consumer group.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from rapport.lookup import triggers, unknown
+from rapport.lookup import UnknownCustomer, explained, meant, refused_only, triggers, unknown
 from schemas.errors import ClusterError
-from schemas.keys import partition_of
+from schemas.keys import key_of, partition_of, profile_id
 from stream.cluster import Cluster
 from stream.placement import placement
 
@@ -32,12 +34,44 @@ def profile(cluster: Cluster, key: str) -> dict[str, Any]:
 
     Raises UnknownCustomer, and ClusterError where no worker can answer.
     """
-    found = _asked(cluster, key)
+    found = asked(cluster, key)
     return {**found, "triggers": triggers(cluster.data, found["profile_ids"])}
 
 
-def _asked(cluster: Cluster, key: str) -> dict[str, Any]:
-    """Asks again for a while where no worker can answer yet: partitions may be moving from one to another."""
+def explain(cluster: Cluster, plan: Path | None, *keys: str) -> dict[str, Any]:
+    """What `lookup.explain` gives, from the workers' committed rows and the decisions published in `cluster.data`.
+
+    Raises UnknownCustomer, and ClusterError where no worker can answer.
+    """
+    return explained(cluster.data, [_cluster(cluster, plan, key) for key in keys])
+
+
+def _cluster(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
+    written = [each for each in (key, meant(plan, key)) if each]
+    try:
+        found = asked(cluster, key)
+    except UnknownCustomer:
+        return refused_only(cluster.data, written)
+    members = identifiers(found)
+    root = next(member for member in members if profile_id(member) == found["profile_id"])
+    return {
+        "identifier": next((each for each in written if each in members), key),
+        "root": root,
+        "profile_id": found["profile_id"],
+        "members": [root, *sorted(set(members) - {root})],
+    }
+
+
+def identifiers(found: Mapping[str, Any]) -> list[str]:
+    """The keys of a customer."""
+    return [key_of(each["type"], each["value"]) for each in found["identifiers"]]
+
+
+def asked(cluster: Cluster, key: str) -> dict[str, Any]:
+    """`profiles.view.profile` of the customer who has a key. Raises UnknownCustomer and ClusterError.
+
+    Asks again for a while where no worker can answer yet: partitions may be moving from one to another.
+    """
     until = time.monotonic() + MOVING
     while True:
         reasons = []

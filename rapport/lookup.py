@@ -38,7 +38,7 @@ def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
     return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in found]
 
 
-def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, Any]:
+def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict[str, Any]:
     """How the customer of `a` came together, or why `a` and `b` are one customer or are not. Raises UnknownCustomer.
 
     `{"same": bool | None, "declared_apart": bool, "clusters": [...], "links": [decisions], "against": [decisions]}`.
@@ -47,41 +47,54 @@ def explain(data: Path, plan: Path | None, a: str, b: str | None) -> dict[str, A
         clusters = [_cluster(reader, data, plan, key) for key in (a, b) if key is not None]
         keys = [cluster["identifier"] for cluster in clusters]
         apart = len(keys) == 2 and reader.apart(*keys)
+    return {**explained(data, clusters), "declared_apart": apart}
+
+
+def explained(data: Path, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same for clusters that are known, by the decisions published; declared apart by a split in them."""
     members = [cluster["members"] for cluster in clusters]
     decisions = published.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
-    if b is None:
-        links = [decision for decision in decisions if decision["kind"] == "merge"]
-        against = [decision for decision in decisions if decision["kind"] != "merge"]
-        return {"same": None, "declared_apart": False, "clusters": clusters, "links": links, "against": against}
+    if len(clusters) == 1:
+        merges = [decision for decision in decisions if decision["kind"] == "merge"]
+        others = [decision for decision in decisions if decision["kind"] != "merge"]
+        return {"same": None, "declared_apart": False, "clusters": clusters, "links": merges, "against": others}
     same = clusters[0]["root"] == clusters[1]["root"]
+    keys = [cluster["identifier"] for cluster in clusters]
+    against = [] if same else between(decisions, *members)
     return {
         "same": same,
-        "declared_apart": apart,
+        "declared_apart": any(decision["kind"] == "split" for decision in against),
         "clusters": clusters,
         "links": chain(decisions, *keys) if same else [],
-        "against": [] if same else between(decisions, *members),
+        "against": against,
     }
 
 
 def _cluster(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
-    """The cluster of an identifier. One that was only ever refused stands alone."""
     try:
         known = _known(reader, plan, key)
     except UnknownCustomer:
-        refused = [each for each in (key, _normalized(plan, key)) if each]
-        if not published.rows(data, "identity_of", {"keys": refused}):
-            raise
-        return {"identifier": refused[-1], "root": refused[-1], "profile_id": None, "members": [refused[-1]]}
+        return refused_only(data, [each for each in (key, meant(plan, key)) if each])
     return {**(reader.cluster(known) or {}), "identifier": known}
+
+
+def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
+    """An identifier, in what ways it may be written, that was only ever refused: it stands alone.
+
+    Raises UnknownCustomer where it was not.
+    """
+    if not published.rows(data, "identity_of", {"keys": keys}):
+        raise unknown(keys[0])
+    return {"identifier": keys[-1], "root": keys[-1], "profile_id": None, "members": [keys[-1]]}
 
 
 def _known(reader: Reader, plan: Path | None, key: str) -> str:
     """The key under which this identifier is stored: as written, else as its type normalizes it."""
     if reader.cluster(key) is not None:
         return key
-    meant = _normalized(plan, key)
-    if meant is not None and reader.cluster(meant) is not None:
-        return meant
+    usual = meant(plan, key)
+    if usual is not None and reader.cluster(usual) is not None:
+        return usual
     raise unknown(key)
 
 
@@ -91,7 +104,7 @@ def unknown(key: str) -> UnknownCustomer:
     return UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
 
 
-def _normalized(plan: Path | None, key: str) -> str | None:
+def meant(plan: Path | None, key: str) -> str | None:
     """The key as an event that names it would have got it."""
     from profiles.identifiers import normalized
     from rapport import plan_folder

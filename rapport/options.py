@@ -33,6 +33,13 @@ HttpPort = Annotated[
     int | None,
     typer.Option("--http-port", metavar="PORT", help="For probes, metrics and queries; else RAPPORT_HTTP_PORT."),
 ]
+From = Annotated[
+    str, typer.Option("--from", metavar="local|kafka", help="local: the data folder. kafka: the running workers.")
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="kafka", help="Send it to a cluster's workers instead of a data folder."),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
 
 DATA = Path("data")
@@ -47,6 +54,28 @@ def key(text: str) -> str:
     if not (colon and type_.strip() and value.strip()):
         raise UsageError(f"{text!r} is no identifier; write TYPE:VALUE, for example email:ann@example.com")
     return key_of(type_.strip(), value.strip())
+
+
+def from_kafka(origin: str, brokers: str | None) -> bool:
+    """Whether `--from` means a cluster. Raises UsageError where options contradict each other."""
+    from schemas.errors import UsageError
+
+    if origin not in ("local", "kafka"):
+        raise UsageError(f"--from {origin}: write local or kafka")
+    if origin == "local" and brokers is not None:
+        raise UsageError("--brokers is for customers of a cluster: add --from kafka")
+    return origin == "kafka"
+
+
+def to_kafka(to: str | None, brokers: str | None) -> bool:
+    """Whether `--to` means a cluster. Raises UsageError where options contradict each other."""
+    from schemas.errors import UsageError
+
+    if to not in (None, "kafka"):
+        raise UsageError(f"--to {to}: write kafka, or leave it out to use a data folder")
+    if to is None and brokers is not None:
+        raise UsageError("--brokers names where to send it; add --to kafka")
+    return to == "kafka"
 
 
 def cluster(brokers: str | None, data: Path = DATA, **others: object) -> Cluster:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rapport import plan_folder, published
 from rapport.console import Progress
 from rapport.runs import Clock, Report, run
-from rapport.sources import kept
+from rapport.sources import Source, kept
 from schemas.errors import RapportError
+
+if TYPE_CHECKING:
+    from rapport import feeding
+    from stream.cluster import Cluster
 
 ALL = 1 << 62
 
@@ -65,6 +69,20 @@ def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress
 
     What is refused for the same reason again is not recorded again. Raises UnknownRefusal for an id nobody has.
     """
+    sources, cut = _originals(data, ids)
+    return run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress), cut
+
+
+def send(cluster: Cluster, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[feeding.Report, int]:
+    """The same into a cluster, whose sinks publish in `cluster.data`. Raises UnknownRefusal and ClusterError."""
+    from rapport import feeding
+
+    sources, cut = _originals(cluster.data, ids)
+    return feeding.run(cluster, plan_folder.load(plan), sources, progress), cut
+
+
+def _originals(data: Path, ids: Sequence[str]) -> tuple[list[Source], int]:
+    """By source, the oldest first, and how many are not whole."""
     found = _with_originals(data, ids or None)
     for id_ in ids:
         if not any(each.id.startswith(id_) for each in found):
@@ -73,9 +91,7 @@ def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress
     for each in reversed(found):
         if not each.cut:
             originals.setdefault(each.source, []).append(each.original)
-    sources = [kept(lines, source) for source, lines in originals.items()]
-    report = run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress)
-    return report, sum(each.cut for each in found)
+    return [kept(lines, source) for source, lines in originals.items()], sum(each.cut for each in found)
 
 
 def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="this process's data folder")
     plan: Path | None = Field(None, description="the plan folder")
     commit_records: int = Field(40, ge=1, le=10_000, description="a whole number from 1 to 10000")
-    commit_ms: int = Field(100, ge=1, le=5_000, description="milliseconds from 1 to 5000")
+    commit_ms: int = Field(50, ge=1, le=5_000, description="milliseconds from 1 to 5000")
     rows_cached: int = Field(50_000, ge=1_000, le=10_000_000, description="a whole number from 1000 to 10000000")
     http_host: str = Field("127.0.0.1", min_length=1, description="the address to listen on")
     http_port: int = Field(0, ge=0, le=65_535, description="a port from 0 to 65535; 0 picks a free one")

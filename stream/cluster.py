@@ -45,7 +45,7 @@ class Cluster:
     replication: int | None = None
     """Copies of each partition; None: as many as the brokers' default says."""
     commit_records: int = 40
-    commit_ms: int = 100
+    commit_ms: int = 50
     """A lane commits after so many records or so many milliseconds."""
     rows_cached: int = 50_000
     """Decoded rows a worker keeps in memory, over all its lanes."""

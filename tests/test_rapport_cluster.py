@@ -188,6 +188,98 @@ def test_a_wrong_clock_is_named(
 
 
 @pytest.mark.usefixtures("on_kafka")
+def test_two_people_are_taken_apart_as_embedded(shop: Shop, rapport: Rapport) -> None:
+    """Once is for good; either command explains it in the same words."""
+    a, b = next(both for key in identifiers(shop, 200) if (both := one_of_each(shop.ask("worker-1", key)[1])))
+    here = ("--data", shop.embedded, "--plan", SHOP, "--json")
+    there = ("--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data, "--plan", SHOP, "--json")
+
+    def explained() -> list[dict[str, Any]]:
+        asked = ("identity", "explain", a.upper().replace("EMAIL", "email"), b)
+        told = [rapport(*asked, *here), rapport(*asked, "--from", "kafka", *there)]
+        assert [each.code for each in told] == [0, 0], told
+        return [
+            {**each.json, "links": bool(each.json["links"]), "against": {one["kind"] for one in each.json["against"]}}
+            for each in told
+        ]
+
+    embedded, cluster = explained()
+    assert embedded == cluster
+    assert (cluster["same"], cluster["links"]) == (True, True)
+    split = rapport("identity", "split", a, b, *here).json
+    assert rapport("identity", "split", a, b, "--to", "kafka", *there).json == split
+    assert split["a"]["profile_id"] != split["b"]["profile_id"]
+    for key in (a, b):
+        embedded = rapport("profile", key, *here).json
+        assert without_triggers(embedded) == shop.ask("worker-1", key)[1] == shop.ask("worker-2", key)[1]
+    assert rapport("identity", "split", a, b, "--to", "kafka", *there).json == split
+    until = time.monotonic() + 30
+    while explained()[1]["against"] != {"split"}:
+        assert time.monotonic() < until, explained()
+        time.sleep(0.5)
+    embedded, cluster = explained()
+    assert embedded == cluster
+    assert (cluster["same"], cluster["declared_apart"]) == (False, True)
+
+
+def one_of_each(customer: dict[str, Any]) -> tuple[str, str] | None:
+    """An e-mail address and a device of one customer."""
+    keys = {each["type"]: f"{each['type']}:{each['value']}" for each in customer["identifiers"]}
+    return (keys["email"], keys["anonymous_id"]) if {"email", "anonymous_id"} <= keys.keys() else None
+
+
+@pytest.mark.usefixtures("on_kafka")
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (("split", "user_id:nobody", "user_id:no-one", "--to", "kafka"), 1, "nobody has user_id 'nobody'"),
+        (("split", "a:b", "a:b", "--to", "kafka"), 2, "a:b stands on both sides"),
+        (("split", "a:b", "a:c", "--to", "elsewhere"), 2, "--to elsewhere: write kafka"),
+        (("split", "a:b", "a:c"), 2, "add --to kafka"),
+        (("explain", "user_id:nobody", "--from", "kafka"), 1, "nobody has user_id 'nobody'"),
+        (("explain", "user_id:nobody"), 2, "add --from kafka"),
+    ],
+)
+def test_who_cannot_be_taken_apart_or_explained(
+    shop: Shop, rapport: Rapport, command: tuple[str, ...], code: int, words: str
+) -> None:
+    told = rapport("identity", *command, "--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data)
+    assert (told.code, words in told.err) == (code, True), told.err
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rapport: Rapport, tmp_path: Path) -> None:
+    """What is still refused is not recorded twice."""
+    data, to = ("--data", shop.cluster.sink_data), ("--to", "kafka", "--brokers", *shop.settings.brokers)
+    card = tmp_path / "card.ndjson"
+    card.write_bytes(b'{"type":"track","event":"Swiped","properties":{"card":"c1"},"messageId":"card-1"}\n')
+    sent = rapport("replay", card, *to, "--plan", SHOP, "--json").json
+    assert (sent["sent"], sent["rejected"]) == (0, 1)
+
+    def listed() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = rapport("rejected", "list", "--limit", 100_000, *data, "--json").json
+        return found
+
+    until = time.monotonic() + 30
+    while not (ids := [each["id"] for each in listed() if each["source"] == card.name]):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    refused = len(listed())
+    again = rapport("rejected", "replay", *to, *data, "--plan", SHOP, "--json").json
+    assert (again["sent"], again["rejected"], again["cut"]) == (0, refused, 0)
+    plan = tmp_path / "plan"
+    plan.mkdir()
+    (plan / "identity.yaml").write_text("types:\n  card: {from_properties: [card]}\n")
+    mended = rapport("rejected", "replay", ids[0], *to, *data, "--plan", plan, "--json").json
+    assert (mended["sent"], mended["rejected"]) == (1, 0)
+    while shop.ask("worker-1", "card:c1")[0] != 200:
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    assert len(listed()) == refused
+    assert "0 sent to" in rapport("rejected", "replay", *to, *data, "--plan", SHOP).text
+
+
+@pytest.mark.usefixtures("on_kafka")
 def test_a_killed_workers_customers_are_the_others_soon(shop: Shop) -> None:
     """And the commands learn where they are now."""
     keys = identifiers(shop, 20)

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, From, Json, Plan, from_kafka
 from rapport.options import cluster as named
 from rapport.options import key as identifier
 
 
 def profile(
     key: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="An identifier, for example email:ann@example.com.")],
-    origin: Annotated[
-        str, typer.Option("--from", metavar="local|kafka", help="local: the data folder. kafka: the running workers.")
-    ] = "local",
+    origin: From = "local",
     brokers: Brokers = None,
     data: Data = DATA,
     plan: Plan = None,
@@ -24,18 +22,13 @@ def profile(
 ) -> None:
     """The whole customer: identifiers, traits, orders, channels, recent events, triggers."""
     from rapport import console
-    from schemas.errors import UsageError
 
     asked = identifier(key)
-    if origin == "kafka":
+    if from_kafka(origin, brokers):
         cluster = named(brokers, data)
         from rapport import cluster_lookup
 
         found = cluster_lookup.profile(cluster, asked)
-    elif origin != "local":
-        raise UsageError(f"--from {origin}: write local or kafka")
-    elif brokers is not None:
-        raise UsageError("--brokers is for customers of a cluster: add --from kafka")
     else:
         from rapport import lookup
 

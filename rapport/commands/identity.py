@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rapport.options import DATA, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, From, Json, Plan, To, from_kafka, to_kafka
+from rapport.options import cluster as named
 from rapport.options import key as identifier
 
 app = typer.Typer(help="Why these are one person, why not, and taking them apart.", no_args_is_help=True)
@@ -35,11 +36,31 @@ def log(
 
 
 @app.command()
-def explain(key: Key, other: OtherKey = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
-    """Why these two are one customer or are not; with one identifier, how its customer came together."""
-    from rapport import console, lookup
+def explain(
+    key: Key,
+    other: OtherKey = None,
+    origin: From = "local",
+    brokers: Brokers = None,
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
+    """Why these two are one customer or are not; with one identifier, how its customer came together.
 
-    found = lookup.explain(data, plan, identifier(key), identifier(other) if other else None)
+    Of a cluster, --data names the sinks' folder: decisions come from there.
+    """
+    from rapport import console
+
+    keys = [identifier(one) for one in (key, other) if one]
+    if from_kafka(origin, brokers):
+        cluster = named(brokers, data)
+        from rapport import cluster_lookup
+
+        found = cluster_lookup.explain(cluster, plan, *keys)
+    else:
+        from rapport import lookup
+
+        found = lookup.explain(data, plan, *keys)
     if json:
         console.emit(found)
     else:
@@ -58,15 +79,25 @@ def split(
     with_b: Annotated[
         list[str] | None, typer.Option("--with-b", metavar="TYPE:VALUE", help="This one is B's, too; may be repeated.")
     ] = None,
+    to: To = None,
+    brokers: Brokers = None,
     data: Data = DATA,
     plan: Plan = None,
     json: Json = False,
 ) -> None:
     """Take two people apart for good: each event goes with its identifier, and nothing joins the two again."""
-    from rapport import console, surgery
+    from rapport import console
 
-    sides = ([identifier(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b)))
-    parts = surgery.split(data, plan, *sides)
+    sides = [[identifier(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b))]
+    if to_kafka(to, brokers):
+        cluster = named(brokers, data)
+        from rapport import cluster_surgery
+
+        parts = cluster_surgery.split(cluster, *sides)
+    else:
+        from rapport import surgery
+
+        parts = surgery.split(data, plan, *sides)
     if json:
         console.emit(parts)
     else:

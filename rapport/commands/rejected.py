@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.options import DATA, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
+from rapport.options import cluster as named
+
+if TYPE_CHECKING:
+    from rapport import feeding
+    from rapport.runs import Report
 
 app = typer.Typer(help="What was refused and why, the originals, and another try.", no_args_is_help=True)
 
@@ -57,17 +62,29 @@ def show(
 
 
 @app.command()
-def replay(ids: Ids = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
-    """Take the originals in again, for example after the plan was mended. What is refused again stays."""
+def replay(
+    ids: Ids = None, to: To = None, brokers: Brokers = None, data: Data = DATA, plan: Plan = None, json: Json = False
+) -> None:
+    """Take the originals in again, for example after the plan was mended. What is refused again stays.
+
+    Of a cluster, --data names the sinks' folder: the originals come from there.
+    """
     from rapport import console, refused
 
+    cluster = named(brokers, data) if to_kafka(to, brokers) else None
+    report: Report | feeding.Report
     with console.progress("replay") as progress:
-        report, cut = refused.replay(data, plan, ids or [], progress)
+        if cluster is not None:
+            report, cut = refused.send(cluster, plan, ids or [], progress)
+            told = f"{report.sent:,} sent to {report.topic}, {report.rejected:,} refused again."
+        else:
+            report, cut = refused.replay(data, plan, ids or [], progress)
+            counts = report.counts
+            told = f"{counts.applied:,} applied, {counts.duplicate:,} duplicate, {counts.rejected:,} refused again."
     if json:
         console.emit({**report.json(), "cut": cut})
     else:
-        counts = report.counts
-        console.show(f"{counts.applied:,} applied, {counts.duplicate:,} duplicate, {counts.rejected:,} refused again.")
+        console.show(told)
         if cut:
             console.say(
                 f"{cut:,} were longer than is kept of an original and cannot be replayed; "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, Json, Plan
+from rapport.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
 
 if TYPE_CHECKING:
     from rapport import feeding
@@ -25,10 +25,6 @@ ClockName = Annotated[
 ]
 Until = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="With --clock events: let time pass until then.")
-]
-To = Annotated[
-    str | None,
-    typer.Option("--to", metavar="kafka", help="Send the events to a cluster's workers instead of a data folder."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input was rejected.")]
 
@@ -86,11 +82,7 @@ def import_(
 def _to_kafka(to: str | None, brokers: str | None, clock: str, until: str | None) -> bool:
     from schemas.errors import UsageError
 
-    if to not in (None, "kafka"):
-        raise UsageError(f"--to {to}: write kafka, or leave it out to use a data folder")
-    if to is None:
-        if brokers is not None:
-            raise UsageError("--brokers names where to send events; add --to kafka")
+    if not to_kafka(to, brokers):
         return False
     if clock != "wall" or until is not None:
         raise UsageError("A cluster lives on wall time: --clock and --until do not go with --to kafka")
