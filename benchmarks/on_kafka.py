@@ -12,17 +12,19 @@ each figure.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 from apart import in_own_process, linked, plain, recovered
-from half_load import half_load
+from half_load import STARTING, half_load
 from kafka_broker import JarBroker
 from on_kafka_report import rendered
 from rapport.bench import first_contacts, machine, mixed_events
@@ -32,7 +34,8 @@ from stack import Stack, accepted, pace, peak_memory, processor_seconds, shop
 
 TURNS = 3
 """How often workers are measured beside each other."""
-WORKERS = (1, 2, 4)
+BUSY = 3
+"""Processes beside one worker, to see what sharing this machine's cores costs it: as many as four workers have."""
 CONTACT_FRACTION = 4
 """Events a customer, as in the standard run of `make bench`."""
 CONTACTS = 50_000
@@ -80,17 +83,18 @@ def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
         found["turns"].append(turn)
         _say(f"turn {number} of {TURNS}: plain Faust")
         turn["plain"] = in_own_process(plain, broker.address, folder / f"plain-{number}", events, customers)
-        for workers in WORKERS:
-            _say(f"turn {number} of {TURNS}: Rapport, {workers} worker{'s' if workers > 1 else ''}")
-            with Stack(folder, broker.address, f"w{workers}-{number}-") as stack:
-                one = turn[f"workers {workers}"] = _drained(stack, broker.pid, workers, events, customers)
+        for workers, others in ((1, 0), (1, BUSY), (2, 0), (4, 0)):
+            name = f"{workers} beside {others}" if others else f"workers {workers}"
+            _say(f"turn {number} of {TURNS}: Rapport, {name}")
+            with Stack(folder, broker.address, f"{name.replace(' ', '-')}-{number}-") as stack:
+                one = turn[name] = _drained(stack, broker.pid, workers, others, events, customers)
                 _say(f"{one['per_core']:,.0f} events a worker core second, pace {one['pace']:.0f}")
-                if number == TURNS:
-                    found |= _beside(stack, workers, customers, folder, broker)
+                if number == TURNS and not others:
+                    found |= _once(stack, workers, customers, folder, broker)
     return found
 
 
-def _beside(stack: Stack, workers: int, customers: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
+def _once(stack: Stack, workers: int, customers: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
     """What is measured once, on a stack that has drained its events."""
     found: dict[str, Any] = {}
     if workers == 1:
@@ -106,8 +110,8 @@ def _beside(stack: Stack, workers: int, customers: int, folder: Path, broker: Ja
     return found
 
 
-def _drained(stack: Stack, broker: int, workers: int, events: int, customers: int) -> Mapping[str, Any]:
-    """First every customer once, then all events; both as fast as they go."""
+def _drained(stack: Stack, broker: int, workers: int, others: int, events: int, customers: int) -> Mapping[str, Any]:
+    """First every customer once, then, beside so many other busy processes, all events; both as fast as they go."""
     plan = shop()
     stack.create_topics()
     stack.start_workers(workers)
@@ -117,7 +121,8 @@ def _drained(stack: Stack, broker: int, workers: int, events: int, customers: in
     started = time.process_time()
     mixed = accepted(mixed_events(events, customers, time.time_ns() // 1_000 - HOUR), plan)
     accepting = time.process_time() - started
-    measured = _through(stack, mixed, broker)
+    with _busy(others):
+        measured = _through(stack, mixed, broker)
     stack.settled()
     return {
         **measured,
@@ -162,6 +167,30 @@ def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -
         "transactions": each("rapport_transactions_total"),
         "pace": (pace_before + pace()) / 2,
     }
+
+
+@contextmanager
+def _busy(processes: int) -> Iterator[None]:
+    """So many processes that have nothing to do with Rapport's workers but that they use the same processor."""
+    own = multiprocessing.get_context("spawn")
+    started = own.Barrier(processes + 1)
+    busy = [own.Process(target=_accepting, args=(started,), daemon=True) for _ in range(processes)]
+    for each in busy:
+        each.start()
+    started.wait(STARTING)
+    try:
+        yield
+    finally:
+        for each in busy:
+            each.terminate()
+            each.join()
+
+
+def _accepting(started: Barrier) -> None:
+    plan = shop()
+    started.wait(STARTING)
+    while True:
+        accepted(mixed_events(CONTACTS, CONTACTS, time.time_ns() // 1_000), plan)
 
 
 def _of_linker(stack: Stack) -> float:

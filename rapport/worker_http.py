@@ -130,7 +130,8 @@ async def _any_takes_a_connection(brokers: Sequence[str]) -> bool:
     for broker in brokers:
         host, _, port = broker.rpartition(":")
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), LOOK)
+            async with asyncio.timeout(LOOK):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         except (TimeoutError, OSError):
             continue
         writer.close()

@@ -214,8 +214,9 @@ class Lane:
         rest = self._committed_at + self._cluster.commit_ms / 1_000 - time.monotonic()
         if rest > 0 and not self._is_behind and not self._stopping:
             self._enough.clear()
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), rest)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._enough.wait()
 
     def stop(self) -> None:
         """Nothing more is taken; `run` returns once what has been taken is committed."""
@@ -237,8 +238,9 @@ class Lane:
 
     async def _wait(self) -> None:
         self._arrived.clear()
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), LOOK)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await self._arrived.wait()
         if self.store is not None and _wall() - self._reached.at > HOUR:
             self._reached = self._reached._replace(at=_wall())
             self.store.write((), self._reached)

@@ -92,8 +92,9 @@ class Transactions:
 
     async def close(self) -> None:
         """Lets go without finishing anything; the next owner's fence clears up."""
-        with suppress(KafkaError, OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._producer.stop(), PARTING)
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self._producer.stop()
 
 
 def told(error: BaseException) -> str:

@@ -80,7 +80,9 @@ class Workers:
 
     def ended(self, name: str) -> int:
         """The exit code of a worker that is ending by itself."""
-        return self.processes.pop(name).wait(PATIENCE)
+        code = self.processes[name].wait(PATIENCE)
+        del self.processes[name]
+        return code
 
     def stop(self, name: str) -> int:
         """SIGTERM; the exit code."""

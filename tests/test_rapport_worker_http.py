@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from kafka_broker import JarBroker
 from local_cluster import LocalCluster
 from rapport.cluster_lookup import got
 from rapport.plan_folder import digest, load
 from rapport.probes import bound
+from rapport.worker_http import _any_takes_a_connection
 from rapport_shell import SHOP, ran
 
 PATIENCE = 60.0
@@ -64,3 +69,24 @@ def test_a_port_that_is_taken_is_told_before_anything_is_opened(tmp_path: Path) 
         second = ran("worker", "--brokers", "127.0.0.1:9", "--http-port", port, "--data", tmp_path / "second")
     assert second.code == 2
     assert "choose another port with --http-port" in second.err
+
+
+def test_a_look_for_a_broker_ends_when_it_is_told_to_though_one_answers_just_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> None:
+        answers = asyncio.Event()
+
+        async def connected(_host: str, _port: int) -> tuple[None, SimpleNamespace]:
+            await answers.wait()
+            return None, SimpleNamespace(close=lambda: None)
+
+        monkeypatch.setattr(asyncio, "open_connection", connected)
+        looking = asyncio.create_task(_any_takes_a_connection(["127.0.0.1:1"]))
+        await asyncio.sleep(0.05)
+        answers.set()
+        looking.cancel()
+        await asyncio.wait({looking}, timeout=10)
+        assert looking.cancelled()
+
+    asyncio.run(run())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from schemas.errors import DataFolderError
 from schemas.instant import DAY
 from stream import topology
 from stream.cluster import Cluster
-from stream.lane import Lane, home
+from stream.lane import LOOK, Lane, home
 from stream.lanestore import LaneStore, Memory, Reached
 from stream.plan import Plan
 from stream.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
@@ -64,7 +66,8 @@ def test_nothing_of_an_owner_becomes_visible_once_another_has_fenced_it(cluster:
         await old.commit({log: [(b"k", b"before")]})
         frozen_at(old, step, new.fence)
         with pytest.raises(Fenced):
-            await asyncio.wait_for(old.commit({log: [(b"k", b"late")]}), 30)
+            async with asyncio.timeout(30):
+                await old.commit({log: [(b"k", b"late")]})
         await new.commit({log: [(b"k", b"after")]})
         assert await committed(cluster, "triggers") == [(b"k", b"before"), (b"k", b"after")]
         await asyncio.gather(old.close(), new.close())
@@ -244,6 +247,32 @@ def test_a_lane_with_enough_waiting_asks_not_to_be_fed(cluster: Cluster) -> None
         assert lane.stats.rejected == lane.stats.received == {"events": 400}
         lane.stop()
         await running
+        await lane.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("gathering", [False, True])
+def test_a_lane_that_is_dropped_just_as_records_arrive_is_dropped(cluster: Cluster, gathering: bool) -> None:
+    """Whether it waits for the first record or, after a commit, for more."""
+
+    async def run() -> None:
+        lane = Lane(home(0), replace(cluster, commit_ms=5_000), Plan(), lambda: NOW, Memory(), asyncio.Lock())
+        await lane.fence()
+        await lane.open()
+        running = asyncio.create_task(lane.run())
+        offsets = iter(range(1_000))
+        if gathering:
+            lane.put("events", next(offsets), b"x")
+            while lane.positions["events"] < 1:
+                await asyncio.sleep(0.02)
+            lane.put("events", next(offsets), b"x")
+        await asyncio.sleep(2.5 * LOOK)
+        for offset in islice(offsets, cluster.commit_records):
+            lane.put("events", offset, b"x")
+        running.cancel()
+        await asyncio.wait({running}, timeout=10)
+        assert running.cancelled()
         await lane.close()
 
     asyncio.run(run())
