@@ -38,7 +38,8 @@ _WORKERS = """
 ## Workers
 
 Backlogs of {events:,} events, each with topics of its own. What sharing the cores with three others costs a worker is
-also measured with one worker, beside processes that accept events and have nothing to do with it.
+also measured with one worker, beside processes that accept events and have nothing to do with it; they are in the pace
+that stands there.
 
 | | events/s here | per worker core | µs an event | µs in all turns | memory a worker | pace |
 |---|---|---|---|---|---|---|"""

@@ -71,6 +71,18 @@ def test_a_port_that_is_taken_is_told_before_anything_is_opened(tmp_path: Path) 
     assert "choose another port with --http-port" in second.err
 
 
+def test_a_worker_whose_broker_is_away_ends_in_time(own_broker: JarBroker, tmp_path: Path) -> None:
+    with LocalCluster(tmp_path / "cluster", address=own_broker.address) as cluster:
+        cluster.run("topics", "topics", "create", "--brokers", own_broker.address)
+        cluster.start("worker-1", "worker", "--plan", str(SHOP))
+        until(lambda: got(cluster.urls["worker-1"], "/ready")[0] == 200)
+        own_broker.kill()
+        worker = cluster.take("worker-1")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        own_broker.restart()
+
+
 def test_a_look_for_a_broker_ends_when_it_is_told_to_though_one_answers_just_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
