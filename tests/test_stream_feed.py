@@ -145,7 +145,7 @@ def test_a_silent_pipe_holds_nothing_back_and_ctrl_c_ends_it_cleanly(cluster, se
     [
         (["--to", "kafka"], "RAPPORT_BROKERS is missing: name the brokers there or with --brokers HOST:PORT,..."),
         (["--to", "redis"], "--to redis: write kafka, or leave it out to use a data folder"),
-        (["--brokers", "a:1"], "--brokers names where to send events; add --to kafka"),
+        (["--brokers", "a:1"], "--brokers names where to send it; add --to kafka"),
         (
             ["--to", "kafka", "--brokers", "a:1", "--clock", "events"],
             "A cluster lives on wall time: --clock and --until do not go with --to kafka",
