@@ -152,10 +152,10 @@ def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: B
         feed.finish()
 
 
-def _waiting(events: int, customers: int, seed: int) -> list[Event]:
+def _waiting(number: int, customers: int, seed: int) -> list[Event]:
     """Accepted and encoded, but for when: each has a line with `SOON` in it, and no body besides."""
-    accepted_ = accepted(mixed_events(events, customers, wall() - HOUR, seed=seed), shop())
-    soon = (event._replace(occurred_at=SOON, received_at=SOON, now=SOON) for event in accepted_)
+    events = accepted(mixed_events(number, customers, wall() - HOUR, seed=seed), shop())
+    soon = (event._replace(occurred_at=SOON, received_at=SOON, now=SOON) for event in events)
     return [event._replace(body={}, line=codec.encode(event)) for event in soon]
 
 

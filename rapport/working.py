@@ -72,7 +72,7 @@ async def _leave(app: Worker) -> None:
 
 
 def _give_up() -> None:
-    log.warning("left without a word to the brokers, which do not answer")
+    log.warning("ended without a word to the brokers: leaving took more than %.0f s", LEAVING)
     end(0)
 
 
