@@ -21,6 +21,7 @@ from kafka_broker import Broker
 from local_cluster import LocalCluster, figure, month_until, through
 from rapport import cluster_doctor
 from rapport.cluster_lookup import got
+from rapport.cluster_surgery import _apart
 from rapport.homes import HOPS
 from rapport.runs import wall_now
 from rapport_shell import SHOP, ran
@@ -226,6 +227,23 @@ def one_of_each(customer: dict[str, Any]) -> tuple[str, str] | None:
     """An e-mail address and a device of one customer."""
     keys = {each["type"]: f"{each['type']}:{each['value']}" for each in customer["identifiers"]}
     return (keys["email"], keys["anonymous_id"]) if {"email", "anonymous_id"} <= keys.keys() else None
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "apart"),
+    [
+        (("one", 7), ("one", 7), False),
+        (("one", 3), ("two", 0), False),  # the events of the second are on their way
+        (("one", 3), ("two", 4), True),
+        (("one", 4), ("two", 4), True),  # meanwhile another came
+    ],
+)
+def test_two_are_apart_once_every_event_has_followed(of_a: tuple[str, int], of_b: tuple[str, int], apart: bool) -> None:
+    def customer(profile_id: str, events: int) -> dict[str, Any]:
+        return {"profile_id": profile_id, "event_count": events}
+
+    before = dict.fromkeys("ab", customer("one", 7))
+    assert _apart({"a": customer(*of_a), "b": customer(*of_b)}, before, "a", "b") is apart
 
 
 @pytest.mark.usefixtures("on_kafka")
