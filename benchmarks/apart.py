@@ -20,7 +20,7 @@ import plain_faust
 from rapport.bench import first_contacts, mixed_events
 from rapport.collector import tuned_collector
 from schemas.instant import HOUR
-from stack import LOOK, PATIENCE, make_topics, pace, peak_memory, processor_seconds, shop
+from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processor_seconds, shop
 from stream import topology
 from stream.clients import connection
 from stream.cluster import Cluster
@@ -59,8 +59,10 @@ def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, 
         _until(worker, lambda: _number(taken) >= customers)
         time.sleep(QUIET)
         pace_before = pace()
-        used, started = processor_seconds([worker.pid]), time.monotonic()
-        _send(cluster, mixed_events(events, customers, now - HOUR))
+        used = processor_seconds([worker.pid])
+        with held([worker.pid]):
+            _send(cluster, mixed_events(events, customers, now - HOUR))
+        started = time.monotonic()
         _until(worker, lambda: _number(taken) >= customers + events)
         seconds, used = time.monotonic() - started, processor_seconds([worker.pid]) - used
         return {

@@ -136,13 +136,12 @@ def _drained(stack: Stack, broker: int, workers: int, others: int, events: int, 
 
 
 def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -> dict[str, float]:
-    """Sends events and waits until they are taken, and with `rest` until nothing that they caused moves any more."""
+    """Sends events to workers that stand still and waits until they have taken them, and with `rest` until nothing that they caused moves any more."""
     pace_before = pace()
     before, used, fed = stack.figures(), processor_seconds(stack.pids()), time.process_time()
     target, brokered = stack.total("rapport_received_total") + len(events), processor_seconds([broker])
-    started = time.monotonic()
-    stack.feed(events)
-    fed = time.process_time() - fed
+    stack.pile_up(events)
+    fed, started = time.process_time() - fed, time.monotonic()
     stack.until(lambda: stack.total("rapport_received_total") >= target)
     seconds = time.monotonic() - started
     if rest:

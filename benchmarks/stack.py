@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kafka.admin import NewTopic
@@ -30,7 +31,8 @@ PARTITIONS = 8
 LOOK = 0.5
 """Seconds between two questions to a worker."""
 PATIENCE = 300.0
-PAGE = os.sysconf("SC_PAGE_SIZE")
+HELD = 5.0
+"""Seconds workers may be held: after six the broker gives their partitions to others."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 PACED = 3
@@ -130,6 +132,14 @@ class Stack(LocalCluster):
             feed.take(events)
             feed.finish()
 
+    def pile_up(self, events: Iterable[Event]) -> None:
+        """Feeds them to workers that stand still. Raises TimeoutError where it takes so long that they are missed."""
+        started = time.monotonic()
+        with held(self.pids()):
+            self.feed(events)
+        if time.monotonic() - started > HELD:
+            raise TimeoutError(f"{self.folder.name}: its backlog took longer than {HELD:.0f} s to send")
+
 
 def accepted(lines: Iterable[bytes], plan: Plan) -> list[Event]:
     """As a run accepts them, now."""
@@ -158,6 +168,19 @@ def processor_seconds(pids: Iterable[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICKS
+
+
+@contextmanager
+def held(pids: Iterable[int]) -> Iterator[None]:
+    """These processes stand still meanwhile: what is sent is all there when they go on, however many they are."""
+    holding = list(pids)
+    for pid in holding:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in holding:
+            os.kill(pid, signal.SIGCONT)
 
 
 def peak_memory(pid: int) -> float:
