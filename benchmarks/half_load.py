@@ -1,8 +1,9 @@
 """Latency while a worker is half busy: from accepting an event to its trigger, and of asking for a customer.
 
-Half load is half of what the worker took of a backlog just before, over the same customers: a machine's pace may vary
-threefold within minutes, and what was half of it a while ago may be all of it now. After a warm-up (a broker and the
-kernel's caches are slower with anything new) that is repeated, and every round is told.
+Half load is half of what the worker took just before of events that were sent as fast as they go, over the same
+customers: a machine's pace may vary threefold within minutes, and what was half of it a while ago may be all of it now.
+After a warm-up (a broker and the kernel's caches are slower with anything new) that is repeated, and every round is
+told.
 
 Events are sent as a collector would, every 25 milliseconds what has arrived by then. They are accepted and encoded
 beforehand and stamped as they are sent: that is the work of other machines, and this one has few cores. Triggers are
@@ -49,7 +50,8 @@ COLD = 3
 WARM_UP = 4
 """How often the load goes before."""
 ROUNDS = 3
-BACKLOG = 100_000
+AT_ONCE = 100_000
+"""Events that show what the worker can take."""
 LOOK = 0.1
 STARTING = 60.0
 """Seconds within which those who send and ask are both there; none waits for one that failed."""
@@ -84,41 +86,42 @@ def half_load(stack: Stack, customers: int, broker: int, say: Callable[[str], No
 
 
 def _capacity(stack: Stack, customers: int, seed: int) -> float:
-    """How many events/s are taken of a backlog."""
-    events = _waiting(BACKLOG, customers, seed)
-    target = stack.total("rapport_received_total") + BACKLOG
+    """How many events/s are taken when they are sent as fast as they go."""
+    events = _waiting(AT_ONCE, customers, seed)
+    target = stack.total("rapport_received_total") + AT_ONCE
     started = time.monotonic()
     stack.feed(_stamped(events))
     stack.until(lambda: stack.total("rapport_received_total") >= target, LOOK)
     seconds = time.monotonic() - started
     stack.settled()
-    return BACKLOG / seconds
+    return AT_ONCE / seconds
 
 
 def _round(stack: Stack, rate: float, customers: int, seed: int, broker: int) -> dict[str, float]:
     own = multiprocessing.get_context("spawn")
-    together = own.Barrier(2)
+    together = own.Barrier(3)
     answers, asks = own.Pipe(duplex=False)
     loading = own.Process(target=steady, args=(stack.cluster, rate, customers, seed, together))
     asking = own.Process(target=_ask, args=(stack.urls["worker-1"], customers, together, asks))
     with_triggers = _consumer(stack.cluster)
     pace_before = pace()
-    used, brokered = processor_seconds(stack.pids()), processor_seconds([broker])
     loading.start()
     asking.start()
     asks.close()
+    together.wait(STARTING)
+    used, brokered = processor_seconds(stack.pids()), processor_seconds([broker])
     latencies = []
     while loading.is_alive():
         for records in with_triggers.poll(timeout_ms=100).values():
             now = wall()
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
+    used, brokered = processor_seconds(stack.pids()) - used, processor_seconds([broker]) - brokered
     _ended(loading)
     told, idle = answers.recv()
     _ended(asking)
     with_triggers.close()
     stack.settled()
-    used, brokered = processor_seconds(stack.pids()) - used, processor_seconds([broker]) - brokered
     latencies, told, idle = map(_warm, (latencies, told, idle))
     return {
         "rate": rate,

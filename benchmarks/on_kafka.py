@@ -136,7 +136,10 @@ def _drained(stack: Stack, broker: int, workers: int, others: int, events: int, 
 
 
 def _through(stack: Stack, events: list[Any], broker: int, rest: bool = False) -> dict[str, float]:
-    """Sends events to workers that stand still and waits until they have taken them, and with `rest` until nothing that they caused moves any more."""
+    """Sends events to workers that stand still and waits until they have taken them.
+
+    With `rest`, until nothing that they caused moves any more.
+    """
     pace_before = pace()
     before, used, fed = stack.figures(), processor_seconds(stack.pids()), time.process_time()
     target, brokered = stack.total("rapport_received_total") + len(events), processor_seconds([broker])

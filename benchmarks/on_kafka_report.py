@@ -37,9 +37,10 @@ turns.
 _WORKERS = """
 ## Workers
 
-Backlogs of {events:,} events, each with topics of its own. What sharing the cores with three others costs a worker is
-also measured with one worker, beside processes that accept events and have nothing to do with it; they are in the pace
-that stands there.
+Backlogs of {events:,} events, each with topics of its own. Workers stand still until all of it has been sent, so that
+all of them, however many, are behind until its end, and nobody sends while they are measured. What sharing the cores
+with three others costs a worker is also measured with one worker, beside processes that accept events and have nothing
+to do with it; they are in the pace that stands there.
 
 | | events/s here | per worker core | µs an event | µs in all turns | memory a worker | pace |
 |---|---|---|---|---|---|---|"""
@@ -54,11 +55,11 @@ less: its changes and outputs are not atomic, and it merges nobody. Accepting an
 _HALF_LOAD = """\
 ## Half load
 
-Half of what one worker took of a backlog just before, over the same customers, {rounds} times; the figures above are
-the middle ones. Milliseconds from accepting an event until a receiver of committed records has its trigger, and until
-an answer to the question for a customer is there. *Idle* is what a process with the same HTTP server takes that has
-nothing to do but to say that it lives, asked in turn with the worker: so much is the machine's, shared by broker,
-worker, and those who send, receive and ask. Events are accepted and encoded beforehand.
+Half of what one worker took just before when events of the same customers were sent as fast as they go, {rounds} times;
+the figures above are the middle ones. Milliseconds from accepting an event until a receiver of committed records has
+its trigger, and until an answer to the question for a customer is there. *Idle* is what a process with the same HTTP
+server takes that has nothing to do but to say that it lives, asked in turn with the worker: so much is the machine's,
+shared by broker, worker, and those who send, receive and ask. Events are accepted and encoded beforehand.
 
 | events/s | worker, broker: cores | triggers | p50 | p99 | questions | p50 | p95 | idle p50 | p95 | pace |
 |---|---|---|---|---|---|---|---|---|---|---|"""

@@ -107,20 +107,18 @@ class Component:
             if self.recalled is not None:
                 self.recalled.append((event.occurred_at, event.message_id, signals))
 
-    def totals(self, members: Collection[str] = ()) -> Totals:
-        """Everything added up. `members`, identifiers of the same person, stay sighted for as long as may be."""
-        return self._totals(self.lines(), members)
-
-    def _totals(self, tail: Iterable[Line], members: Collection[str]) -> Totals:
+    def totals(self, lines: Iterable[Line], members: Collection[str] = ()) -> Totals:
+        """Everything added up; `lines` are its own. `members`, identifiers of the same person, stay sighted for as
+        long as may be."""
         totals = Totals.of(self.settled)
-        for line in tail:
+        for line in lines:
             totals.fold(line, members)
         return totals
 
     def settle(self, members: Collection[str]) -> list[Line]:
         """Adds the tail up and gives it away."""
         lines = self.lines()
-        self.settled = self._totals(lines, members).encode()
+        self.settled = self.totals(lines, members).encode()
         self.tail, self.pending, self.recalled = b"", 0, None
         return lines
 

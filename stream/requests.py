@@ -7,29 +7,15 @@ from __future__ import annotations
 
 from schemas import codec
 from schemas.messages import Request
-from stream.clients import PATIENCE, admin, answered, connection
+from stream.clients import PATIENCE, admin, producer
 from stream.cluster import Cluster
 from stream.owners import LINKS
 
 
 def send(cluster: Cluster, request: Request) -> int:
     """Appends it to `links`; returns the offset behind it. Raises ClusterError."""
-    from kafka import KafkaProducer
-
-    with answered(cluster):
-        producer = KafkaProducer(
-            client_id="rapport-request",
-            enable_idempotence=True,
-            acks="all",
-            allow_auto_create_topics=False,
-            max_block_ms=int(PATIENCE * 1_000),
-            metrics_enabled=False,
-            **connection(cluster),
-        )
-        try:
-            placed = producer.send(cluster.topic(LINKS), codec.encode(request), partition=0).get(PATIENCE)
-        finally:
-            producer.close(timeout=1)
+    with producer(cluster, "rapport-request", max_block_ms=int(PATIENCE * 1_000)) as sending:
+        placed = sending.send(cluster.topic(LINKS), codec.encode(request), partition=0).get(PATIENCE)
     return int(placed.offset) + 1
 
 

@@ -201,7 +201,7 @@ def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[s
         held = dict(rows.members(row))
         for member in clusters[row.key]:
             component = held.get(member)
-            count = component.totals().count if component else 0
+            count = component.totals(component.lines()).count if component else 0
             if count != len(facts[member]):
                 yield f"{member} counts {count}, not {len(facts[member])}"
             lines = Counter(entry[1] for entry in rows.history(row, member, component)) if component else Counter()

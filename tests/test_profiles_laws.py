@@ -78,7 +78,7 @@ def merged(*parts: Component, settled: bool = False) -> Component:
 
 
 def state(of: Component) -> tuple[Any, int]:
-    return of.totals().state(), of.signals
+    return of.totals(of.lines()).state(), of.signals
 
 
 @given(some_events(), st.randoms(use_true_random=False))
@@ -123,7 +123,7 @@ def test_a_component_keeps_what_a_later_version_appended() -> None:
     assert Totals.of(totals).encode() == totals
     kept = Component.of(lines)
     kept.merge(Component.of(lines))
-    assert kept.totals().state()[-2:] == [{"loyalty": 3}, 7]
+    assert kept.totals(kept.lines()).state()[-2:] == [{"loyalty": 3}, 7]
 
 
 @given(some_events(type_="identify"), st.randoms(use_true_random=False), st.data())

@@ -280,7 +280,7 @@ def test_two_halves_of_a_component_meet() -> None:
         rows.put_in(here, piece, 0)
     component = rows.component(here, "email:a")
     assert component is not None
-    assert component.totals().count == 2 * TAIL + 4
+    assert component.totals(component.lines()).count == 2 * TAIL + 4
     assert component.signals == TAIL + 1 == len(rows.signalled(here, "email:a", component))
     assert len(rows.history(here, "email:a", component)) == 2 * TAIL + 4
 
@@ -358,6 +358,6 @@ def test_no_row_grows_beyond_its_cap(own: bool) -> None:
     assert max(sizes.values()) <= 64 * 1024, sizes
     found = Rows(store).component(root, member) if not own else Rows(store).find("user_id:1").component  # type: ignore[union-attr]
     assert found is not None
-    assert found.totals().count == 300
+    assert found.totals(found.lines()).count == 300
     assert ROW_CAP < 64 * 1024
     assert encode_component(found)
