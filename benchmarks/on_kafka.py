@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _broker() -> Iterator[JarBroker]:
-    broker = JarBroker()
+    broker = JarBroker(long_lived=True)
     try:
         yield broker
     finally:

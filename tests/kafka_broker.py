@@ -54,7 +54,8 @@ SETTINGS = {
 }
 """One broker that is its own controller, creates no topic unasked and may return right after it was killed."""
 
-SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+SMALL = ("-Xmx512m", "-XX:+UseSerialGC")
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 """In its first minutes the JVM's optimizing compiler takes more than half a core, and earns it back much later."""
 
 
@@ -93,10 +94,17 @@ class Broker:
 
 
 class JarBroker(Broker):
-    """A process of this machine, from the jars. `listeners` are further ones (name: address); `settings` say more."""
+    """A process of this machine, from the jars. `listeners` are further ones (name: address); `settings` say more.
+
+    One that is `long_lived` optimizes itself, as a broker in production does; that takes it some minutes under load.
+    """
 
     def __init__(
-        self, settings: Mapping[str, str] = {}, listeners: Mapping[str, str] = {}, users: Mapping[str, str] = {}
+        self,
+        settings: Mapping[str, str] = {},
+        listeners: Mapping[str, str] = {},
+        users: Mapping[str, str] = {},
+        long_lived: bool = False,
     ) -> None:
         port, controller = free_ports(2)
         super().__init__(f"127.0.0.1:{port}")
@@ -113,6 +121,7 @@ class JarBroker(Broker):
         self._settings = self.folder / "server.properties"
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         self._log = self.folder / "broker.log"
+        self._options = SMALL if long_lived else (*SMALL, SHORT_LIVED)
         self._classpath = f"{jars()}/*"
         self._format(users)
         self.restart()
@@ -140,7 +149,7 @@ class JarBroker(Broker):
 
     def _java(self, *arguments: str) -> list[str]:
         level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        return ["java", "-Xmx512m", *SHORT_LIVED, level, "-cp", self._classpath, *arguments]
+        return ["java", *self._options, level, "-cp", self._classpath, *arguments]
 
     def _format(self, users: Mapping[str, str]) -> None:
         scram = [
