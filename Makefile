@@ -34,7 +34,7 @@ check: $(VENV)/.dev ## lint, format, types and the import rules
 bench: $(VENV)/.runtime ## the speed report of this machine
 	@$(BIN)/rapport bench --all --report docs/benchmarks.md
 
-bench-kafka: $(VENV)/.dev ## the same on Kafka, beside plain Faust; needs Java 17 and Maven, takes a quarter of an hour
+bench-kafka: $(VENV)/.dev ## the same on Kafka, beside plain Faust; needs Java 17 and Maven, takes half an hour
 	@PYTHONPATH=tests $(BIN)/python benchmarks/on_kafka.py --profiles 1000000 --report docs/benchmarks_kafka.md
 
 clean: ## remove the virtual environment and the caches, never data

@@ -49,7 +49,7 @@ COLD = 3
 """Of these, those whose latencies are left out."""
 WARM_UP = 4
 """How often the load goes before."""
-ROUNDS = 3
+ROUNDS = 5
 AT_ONCE = 100_000
 """Events that show what the worker can take."""
 LOOK = 0.1

@@ -32,8 +32,8 @@ from schemas import codec
 from schemas.instant import HOUR
 from stack import Stack, accepted, pace, peak_memory, processor_seconds, shop
 
-TURNS = 3
-"""How often workers are measured beside each other."""
+TURNS = 5
+"""How often workers are measured beside each other, after a turn that only warms the broker up."""
 BUSY = 3
 """Processes beside one worker, to see what sharing this machine's cores costs it: as many as four workers have."""
 CONTACT_FRACTION = 4
@@ -78,11 +78,12 @@ def _broker() -> Iterator[JarBroker]:
 def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
     found: dict[str, Any] = {"events": events, "customers": events // CONTACT_FRACTION, "turns": []}
     customers = found["customers"]
-    for number in range(1, TURNS + 1):
+    for number in range(TURNS + 1):
         turn: dict[str, Any] = {}
-        found["turns"].append(turn)
-        _say(f"turn {number} of {TURNS}: plain Faust")
-        turn["plain"] = in_own_process(plain, broker.address, folder / f"plain-{number}", events, customers)
+        if number:
+            found["turns"].append(turn)
+            _say(f"turn {number} of {TURNS}: plain Faust")
+            turn["plain"] = in_own_process(plain, broker.address, folder / f"plain-{number}", events, customers)
         for workers, others in ((1, 0), (1, BUSY), (2, 0), (4, 0)):
             name = f"{workers} beside {others}" if others else f"workers {workers}"
             _say(f"turn {number} of {TURNS}: Rapport, {name}")
