@@ -23,7 +23,7 @@ One broker, workers and everything that feeds and asks them on one machine; {eve
 `make bench-kafka`.
 
 Machine: {machine}. The broker has 512 MB of heap and, as in production, a Java
-that optimizes what runs often; a turn of everything that is not measured goes before.
+that optimizes what runs often; a turn of all workers that does not count goes before.
 
 *Per worker core* is events by processor seconds of the worker processes, all their threads included: what a worker gets
 from one core of its own. *Pace* is how fast the machine made a small calculation around that moment, against its

@@ -31,4 +31,4 @@ def parse(text: str) -> int:
 
 def render(instant: int) -> str:
     """ISO 8601 in UTC with microseconds only where there are any: `2026-03-02T10:00:00Z`."""
-    return (_EPOCH_UNZONED + timedelta(0, 0, instant)).isoformat() + "Z"  # twice as fast as with a zone
+    return (_EPOCH_UNZONED + timedelta(0, 0, instant)).isoformat() + "Z"  # with a zone it takes half as long again

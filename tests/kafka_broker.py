@@ -55,6 +55,7 @@ SETTINGS = {
 """One broker that is its own controller, creates no topic unasked and may return right after it was killed."""
 
 SMALL = ("-Xmx512m", "-XX:+UseSerialGC")
+"""For a broker beside much else on few cores."""
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 """In its first minutes the JVM's optimizing compiler takes more than half a core, and earns it back much later."""
 
