@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -127,6 +128,11 @@ class Cluster(Workers):
         for name in names:
             self.start(name)
 
+    @property
+    def away(self) -> bool:
+        """Whether there is no broker."""
+        return self._back_at > 0
+
     def workers(self) -> list[str]:
         """Those that are wanted and not frozen."""
         return sorted(self._wanted - {*SINKS, *self._frozen})
@@ -190,7 +196,7 @@ class Cluster(Workers):
         return self._term(name)
 
     def _break(self) -> str:
-        if not self._back_at:
+        if not self.away:
             self._breaks += 1
             self.break_broker(LONG_AWAY if self._breaks == 2 else AWAY)
         return "broker"
@@ -211,7 +217,7 @@ class Cluster(Workers):
     def tend(self) -> None:
         """Ends faults whose time is over, and starts again what has ended and is wanted."""
         now = time.monotonic()
-        if self._back_at and now >= self._back_at:
+        if self.away and now >= self._back_at:
             self.broker.restart()
             self._back_at = 0.0
         for name, until_ in list(self._frozen.items()):
@@ -234,7 +240,7 @@ class Cluster(Workers):
 
     def whole(self) -> None:
         """Until every fault is over."""
-        until(lambda: self.tend() or not (self._frozen or self._back_at), "all faults are over")
+        until(lambda: self.tend() or not (self._frozen or self.away), "all faults are over")
 
     def calm(self) -> None:
         """Until every fault is over, everything has been taken, and whoever is wanted runs."""
@@ -253,7 +259,7 @@ class Cluster(Workers):
                 self.raw("links", 0, *map(codec.encode, phase.splits))
             with feeding(self.cluster) as feed:
                 for chunk in stream_crowd.chunks(phase.inputs, FED):
-                    self._fed(feed, chunk)
+                    self.take(feed, chunk)
                     fed += len(chunk)
                     while due and due[-1].at * crowd.events <= fed:
                         self.strike(due.pop())
@@ -264,9 +270,18 @@ class Cluster(Workers):
             self.calm()
             print(f"{time.monotonic() - self._began:6.1f} s  {fed:,} of {crowd.events:,} events taken", flush=True)
 
-    def _fed(self, feed: Feed, chunk: list[stream_crowd.Input]) -> None:
-        feed.take(chunk)
-        feed.push()
+    def take(self, feed: Feed, inputs: Iterable[stream_crowd.Input]) -> None:
+        """Sends them, and tends: a feed that is full waits for the broker, which only `tend` brings back."""
+
+        def send() -> None:
+            feed.take(inputs)
+            feed.push()
+
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(send)
+            while not wait([sent], timeout=0.05).done:
+                self.tend()
+        sent.result()
 
     def expire(self, crowd: Crowd, triggers: int) -> None:
         """Lets the rest of the time pass, until all timers have had their time to fire."""

@@ -25,6 +25,8 @@ from stream_verdict import breaches
 EVENTS = 60_000
 AWAY = 10.0
 """Seconds without a broker."""
+LITTLE = 256 * 1024
+"""Bytes on their way to a broker; less than is fed while it is away."""
 FEW = 6_000
 LETTING_GO = "letting go of"
 """What a worker says that has been told to leave its lanes."""
@@ -128,7 +130,11 @@ def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_pa
 # --- the broker, and the time it takes ------------------------------------------------------------------------------
 
 
-def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_path: Path) -> None:
+def test_a_broker_that_is_away_costs_nothing_but_time(
+    own_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever feeds waits for it, once as much is on its way as may be."""
+    monkeypatch.setattr("stream.feed.IN_FLIGHT_BYTES", LITTLE)
     cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
     crowd, embedded = crowded(cluster, tmp_path, 6, 3 * FEW)
     try:
@@ -138,12 +144,11 @@ def test_a_broker_that_is_away_costs_nothing_but_time(own_broker: Broker, tmp_pa
             cluster.raw("links", 0, *map(codec.encode, phase.splits))
             half = len(phase.inputs) // 2
             with feeding(cluster.cluster) as into:
-                into.take(phase.inputs[:half])
-                into.push()
+                cluster.take(into, phase.inputs[:half])
                 if phase is crowd.phases[1]:
                     cluster.break_broker(AWAY)
-                into.take(phase.inputs[half:])
-                cluster.whole()
+                cluster.take(into, phase.inputs[half:])
+                assert not cluster.away, "whoever feeds has to wait, and went on"
                 into.finish()
             cluster.settled()
         cluster.expire(crowd, stream_crowd.triggers(embedded))
