@@ -34,7 +34,8 @@ from prometheus_client import CollectorRegistry
 
 from rapport.bench import mixed_events
 from rapport.collector import tuned_collector
-from rapport.probes import application, bound, serving_beside, url_of
+from rapport.probes import application
+from rapport.serving import bound, serving_beside, url_of
 from schemas import codec
 from schemas.instant import HOUR
 from schemas.messages import Event

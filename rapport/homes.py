@@ -6,17 +6,17 @@ worker, which is asked in turn. Only committed rows are read, and nothing is cha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple, Protocol
 
 import aiohttp
-from aiohttp import web
 
 from profiles import view
 from profiles.identifiers import normalized
 from profiles.rows import Rows, Store
 from profiles.settings import IdentitySettings
-from rapport.probes import as_json
+from rapport.serving import Answer, Question, as_json
 from schemas.errors import RowError
 from schemas.keys import key_of, partition_of
 
@@ -40,6 +40,14 @@ class Homes(Protocol):
         """URL of the worker that has it; None while nobody has."""
 
 
+class _Elsewhere(NamedTuple):
+    """An identifier whose home is not here."""
+
+    partition: int
+    key: str
+    hops: int
+
+
 class Customers:
     """Answers for one worker. `token` is shown to other workers."""
 
@@ -50,32 +58,54 @@ class Customers:
         self._own_url = own_url
         self._others: aiohttp.ClientSession | None = None
 
-    async def connections(self, _served: web.Application) -> AsyncIterator[None]:
-        """Keeps connections to other workers while the server runs (an aiohttp cleanup context)."""
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Other workers can be asked while it is entered."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as self._others:
             yield
 
-    async def answer(self, request: web.Request) -> web.Response:
+    def answer(self, question: Question) -> Answer | Awaitable[Answer]:
         """200 and `profiles.view.profile`; 400, 404 or 503 and `{"error"}`. A 503 passes: ask again."""
-        type_, _, value = request.query.get("id", "").partition(":")
-        hops = request.query.get("hops", "0")
+        type_, _, value = question.query.get("id", "").partition(":")
+        hops = question.query.get("hops", "0")
         if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
             return as_json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
-        key = key_of(type_.strip(), value.strip())
-        found = await self._find(key, int(hops))
-        if found.status == 404 and hops == "0":
+        keys = self._meant(key_of(type_.strip(), value.strip()), int(hops))
+        found = self._first(keys, int(hops))
+        return self._beyond(found, keys) if isinstance(found, _Elsewhere) else found
+
+    def _meant(self, key: str, hops: int) -> Iterator[str]:
+        """What may be looked for: the identifier as it was given, then as a customer's would be kept."""
+        yield key
+        if hops == 0:
             meant = normalized(key, self._identity)
             if meant is not None and meant != key:
-                return await self._find(meant, 0)
+                yield meant
+
+    def _first(self, keys: Iterator[str], hops: int) -> Answer | _Elsewhere:
+        """The first of them that somebody has, as far as that can be said here."""
+        for key in keys:
+            found = self._find(key, hops)
+            if isinstance(found, _Elsewhere) or found.status != 404:
+                return found
+        return as_json({"error": "nobody has this identifier"}, 404)
+
+    async def _beyond(self, found: Answer | _Elsewhere, keys: Iterator[str]) -> Answer:
+        """As `_first`, wherever it is."""
+        while isinstance(found, _Elsewhere):
+            told = await self._ask(found)
+            if told.status != 404:
+                return told
+            found = self._first(keys, 0)
         return found
 
-    async def _find(self, key: str, hops: int) -> web.Response:
+    def _find(self, key: str, hops: int) -> Answer | _Elsewhere:
         while hops <= HOPS:
             partition = partition_of(key, self._homes.partitions)
             store = self._homes.store(partition)
             if store is None:
-                return await self._ask(partition, key, hops + 1)
+                return _Elsewhere(partition, key, hops + 1)
             rows = Rows(store)
             try:
                 row = rows.find(key)
@@ -88,14 +118,14 @@ class Customers:
             key, hops = row.to, hops + 1
         return as_json({"error": MOVING}, 503)
 
-    async def _ask(self, partition: int, key: str, hops: int) -> web.Response:
+    async def _ask(self, there: _Elsewhere) -> Answer:
+        partition, key, hops = there
         owner = self._homes.owner(partition)
         if owner is None or owner == self._own_url or hops > HOPS:
             return as_json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
         assert self._others is not None
         try:
             async with self._others.get(owner + PATH, params={"id": key, "hops": str(hops)}) as told:
-                body = await told.read()
-                return web.Response(body=body, status=told.status, content_type="application/json")
+                return Answer(await told.read(), told.status)
         except (aiohttp.ClientError, TimeoutError):
             return as_json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rapport import metrics, probes
+from rapport import metrics, probes, serving
 from rapport.saying import speak_plainly
 from rapport.stopping import Stop
 from schemas.topics import OUTPUTS
@@ -88,9 +88,9 @@ def sink(cluster: Cluster) -> SinkReport:
 @contextmanager
 def _served(cluster: Cluster, consumer: Consumer, publishing: Publishing) -> Iterator[None]:
     """Probes and metrics, answered from a thread of their own."""
-    listening = probes.bound(cluster.http_host, cluster.http_port)
+    listening = serving.bound(cluster.http_host, cluster.http_port)
     seen = metrics.of_sink(consumer.tally, publishing)
     answers = probes.application(SinkHealth(consumer), seen, cluster.http_token)
-    with closing(listening), probes.serving_beside(answers, listening):
-        log.info("working on %s as %s; %s", ", ".join(cluster.brokers), cluster.sink_group, probes.url_of(listening))
+    with closing(listening), serving.serving_beside(answers, listening):
+        log.info("working on %s as %s; %s", ", ".join(cluster.brokers), cluster.sink_group, serving.url_of(listening))
         yield

@@ -16,7 +16,8 @@ from faust.types import TP
 from profiles.rows import Store
 from rapport import metrics, plan_folder
 from rapport.homes import PATH, Customers
-from rapport.probes import application, serving, url_of
+from rapport.probes import application
+from rapport.serving import serving, url_of
 from stream.lane import home
 from stream.lanestats import LaneStats
 from stream.worker import Worker, wall
@@ -115,10 +116,9 @@ async def answering(app: Worker, listening: socket) -> AsyncIterator[None]:
     token = app.lanes.cluster.http_token
     customers = Customers(me, app.lanes.plan.identity, token, url_of(listening))
     served = application(me, metrics.of_worker(me, wall), token, {PATH: customers.answer})
-    served.cleanup_ctx.append(customers.connections)
     watching = asyncio.create_task(me.watch())
     try:
-        async with serving(served, listening):
+        async with customers.connected(), serving(served, listening):
             yield
     finally:
         watching.cancel()

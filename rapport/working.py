@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 from socket import socket
 
 from rapport.collector import tuned_collector
-from rapport.probes import bound, url_of
 from rapport.saying import speak_plainly
+from rapport.serving import bound, url_of
 from rapport.worker_http import answering
 from schemas.errors import ClusterError, FolderBusy
 from sinks.locks import Lock

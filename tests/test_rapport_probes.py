@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import orjson
 import pytest
-from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
-from rapport.probes import application, as_json, bound, serving_beside, url_of
+from rapport.probes import application
+from rapport.serving import Answer as Told
+from rapport.serving import Question, as_json, bound, serving_beside, url_of
 from schemas.errors import UsageError
 
 TOKEN = "s3cret-ü"
@@ -55,7 +56,7 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(token: str | None = None) -> Iterator[Served]:
-    async def customer(_request: web.Request) -> web.Response:
+    def customer(_question: Question) -> Told:
         return as_json({"customer": True})
 
     registry = CollectorRegistry()
@@ -123,6 +124,15 @@ def test_without_a_token_a_name_that_was_bent_to_loopback_gets_nothing(host: str
     with served() as process:
         assert process.get("/profile", Host=host).status == status
         assert process.get("/live", Host=host).status == 200
+
+
+def test_of_two_names_for_this_server_none_is_believed() -> None:
+    with served() as process, closing(http.client.HTTPConnection("127.0.0.1", process.port, timeout=5)) as connection:
+        connection.putrequest("GET", "/profile", skip_host=True)
+        connection.putheader("Host", "localhost")
+        connection.putheader("Host", "evil.example")
+        connection.endheaders()
+        assert connection.getresponse().status == 403
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:

@@ -17,7 +17,7 @@ from kafka_broker import JarBroker
 from local_cluster import LocalCluster
 from rapport.cluster_lookup import got
 from rapport.plan_folder import digest, load
-from rapport.probes import bound
+from rapport.serving import bound
 from rapport.worker_http import _any_takes_a_connection
 from rapport_shell import SHOP, ran
 
