@@ -67,8 +67,9 @@ class Customers:
 
     def answer(self, question: Question) -> Answer | Awaitable[Answer]:
         """200 and `profiles.view.profile`; 400, 404 or 503 and `{"error"}`. A 503 passes: ask again."""
-        type_, _, value = question.query.get("id", "").partition(":")
-        hops = question.query.get("hops", "0")
+        asked = question.parameters()
+        type_, _, value = asked.get("id", "").partition(":")
+        hops = asked.get("hops", "0")
         if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
             return as_json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
         keys = self._meant(key_of(type_.strip(), value.strip()), int(hops))

@@ -5,7 +5,7 @@ answers a turn later, and in every turn a worker steps its lanes: of the 2 ms th
 load it cost 0.6 at least. Between two questions of one connection others get their turn, and who does not read the
 answers is not heard either.
 
-httptools parses. Bodies of requests are read and ignored.
+httptools parses. Bodies of requests are read and ignored, and so are trailers.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from schemas.errors import UsageError
 log = logging.getLogger("rapport.http")
 
 QUESTION_BYTES = 16 * 1024
-"""No request is longer, and no more is read at a time."""
+"""What a request may have before it is complete, give or take a reading; so much is read at a time."""
 SILENCE = 75.0
-"""Seconds a connection is kept without a complete request, or with an answer that nobody reads."""
+"""Seconds a connection is kept that was made, or answered, and has not asked since."""
 FAREWELL = 1.0
 """Seconds that answers which are being looked for get when the server ends."""
 
@@ -43,9 +43,14 @@ class Question(NamedTuple):
     """A GET or HEAD request."""
 
     path: str
-    query: Mapping[str, str]
+    query: bytes
+    """As it was sent: to decode it takes a while, and whoever asks may have no right to that."""
     headers: Mapping[str, str]
     """Names in lower case; of a name given twice both values, with a comma between."""
+
+    def parameters(self) -> dict[str, str]:
+        """The query, decoded; of a name given twice the first value."""
+        return dict(reversed(parse_qsl(self.query.decode(errors="replace"), keep_blank_values=True)))
 
 
 class Answer(NamedTuple):
@@ -101,6 +106,8 @@ class _Connection(asyncio.BufferedProtocol):
         """Of a request that is not complete."""
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._headed = False
+        """Whether the request has all its headers."""
 
     # --- what asyncio says ------------------------------------------------------------------------------------------
 
@@ -115,6 +122,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._asked.clear()
         if self._looking is not None:
             self._looking.cancel()
+        del self._parser  # it knows this connection, and nobody collects cycles for long in a worker
 
     def get_buffer(self, _wanted: int) -> memoryview:
         return self._buffer
@@ -140,36 +148,39 @@ class _Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._unread = False
-        self._next()
+        self._loop.call_soon(self._next)  # asyncio is in the middle of writing
 
     # --- what the parser says ---------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._url, self._headers = b"", {}
+        self._url, self._headers, self._headed = b"", {}, False
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        known, said = name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")
+        if self._headed:
+            return
+        known, said = name.decode("latin-1").lower(), value.strip(b" \t").decode("utf-8", "surrogateescape")
         self._headers[known] = f"{self._headers[known]}, {said}" if known in self._headers else said
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
+        if self._parser.get_method() not in (b"GET", b"HEAD"):
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered", {"Allow": "GET, HEAD"})
+        elif "expect" in self._headers:
+            self._refuse(HTTPStatus.EXPECTATION_FAILED, "no body is expected")
 
     def on_message_complete(self) -> None:
         self._bytes = 0
-        method, more = self._parser.get_method(), self._parser.should_keep_alive()
-        if method not in (b"GET", b"HEAD"):
-            refusal = as_json({"error": "only GET is answered"}, HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "GET, HEAD"})
-            self._asked.append(_Asked(refusal, more))
-            return
         url = httptools.parse_url(self._url)
-        query = dict(reversed(parse_qsl((url.query or b"").decode(errors="replace"), keep_blank_values=True)))
-        question = Question((url.path or b"/").decode(errors="replace"), query, self._headers)
-        self._asked.append(_Asked(question, more, method == b"HEAD"))
+        question = Question((url.path or b"/").decode(errors="replace"), url.query or b"", self._headers)
+        self._asked.append(_Asked(question, self._parser.should_keep_alive(), self._parser.get_method() == b"HEAD"))
 
-    def _refuse(self, status: HTTPStatus, why: str) -> None:
-        """Behind the answers to what came before; nothing is read any more."""
+    def _refuse(self, status: HTTPStatus, why: str, headers: Mapping[str, str] | None = None) -> None:
+        """Behind the answers to what came before; nothing else is answered any more."""
         self._ending = True
-        self._asked.append(_Asked(as_json({"error": why}, status), more=False))
+        self._asked.append(_Asked(as_json({"error": why}, status, headers), more=False))
 
     # --- answering --------------------------------------------------------------------------------------------------
 
@@ -204,6 +215,9 @@ class _Connection(asyncio.BufferedProtocol):
     async def _look(self, found: Awaitable[Answer], asked: _Asked) -> None:
         try:
             answer = await found
+        except asyncio.CancelledError:
+            self.abort()
+            raise
         except Exception:
             log.exception("a question cannot be answered")
             answer = FAILED
@@ -225,11 +239,18 @@ class _Connection(asyncio.BufferedProtocol):
         self._timer.cancel()
         self._timer = self._loop.call_later(SILENCE, self.abort)
         if not more:
-            self._transport.close()
+            self._leave()
         elif self._asked:
             self._loop.call_soon(self._next)
         elif not self._transport.is_reading():
             self._transport.resume_reading()
+
+    def _leave(self) -> None:
+        """Says no more, but hears the client out: closing on what it still sends would undo what it was told."""
+        self._ending = True
+        self._asked.clear()
+        self._transport.write_eof()
+        self._transport.resume_reading()
 
 
 # --- where it listens -----------------------------------------------------------------------------------------------
@@ -264,6 +285,7 @@ async def serving(answering: Answering, listening: socket.socket) -> AsyncIterat
         yield
     finally:
         server.close()
+        await asyncio.sleep(0.01)  # whoever was just let in is here by then
         for each in list(everybody):
             each.end()
         until = loop.time() + FAREWELL

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from rapport import serving
 from rapport.probes import application
 from rapport.serving import Answer as Told
 from rapport.serving import Question, as_json, bound, serving_beside, url_of
@@ -106,6 +107,13 @@ def test_probes_are_open_and_all_else_needs_the_token() -> None:
             assert process.get("/profile", Authorization=wrong).status == 401
         assert process.get("/profile", Authorization=f"Bearer {TOKEN}") == Answer(200, b'{"customer":true}')
         assert process.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
+
+
+def test_a_query_is_not_even_decoded_for_whoever_has_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(serving, "parse_qsl")
+    with served(TOKEN) as process:
+        assert process.get("/profile?id=a").status == 401
+        assert process.get("/live?id=a").status == 200
 
 
 @pytest.mark.parametrize(

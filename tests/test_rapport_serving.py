@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import socket
 import threading
@@ -36,12 +37,16 @@ class Served:
         self.asked.append(question.path)
         if question.path == "/large":
             return Answer(LARGE)
+        if question.path == "/huge":
+            return Answer(16 * LARGE)
+        if question.path == "/headers":
+            return as_json(dict(question.headers))
         if question.path == "/broken":
             raise ZeroDivisionError
         if question.path.startswith("/slow"):
             return self.slow(question)
         self.meanwhile.get(question.path, bool)()
-        return as_json({"path": question.path, "query": dict(question.query)})
+        return as_json({"path": question.path, "query": question.parameters()})
 
     async def slow(self, question: Question) -> Answer:
         try:
@@ -52,6 +57,8 @@ class Served:
             raise
         if question.path == "/slow-broken":
             raise ZeroDivisionError
+        if question.path == "/slow-cancelled":
+            raise asyncio.CancelledError
         return as_json({"path": question.path})
 
     def connected(self) -> socket.socket:
@@ -135,6 +142,24 @@ def test_only_get_is_answered(server: Served, method: str) -> None:
     assert server.asked == []
 
 
+def test_a_refusal_arrives_though_its_client_goes_on_sending(server: Served) -> None:
+    for _ in range(10):
+        said = server.told(b"POST /a HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+        assert said.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+
+
+def test_nobody_is_told_to_send_a_body(server: Served) -> None:
+    said = server.told(b"GET /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 417 Expectation Failed\r\n")
+
+
+def test_blanks_around_a_value_are_none_of_it_and_a_trailer_is_no_header(server: Served) -> None:
+    head = b"GET /headers HTTP/1.1\r\nA: \t b \t\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    assert server.told(head + b"0\r\nHost: h\r\n\r\n").endswith(
+        b'{"a":"b","transfer-encoding":"chunked","connection":"close"}'
+    )
+
+
 def test_questions_sent_at_once_are_answered_in_their_order_one_from_elsewhere_among_them(server: Served) -> None:
     with server.connected() as client:
         client.sendall(b"".join(ASK % path for path in (b"/1", b"/slow", b"/2")) + b"GET /3 HTTP/1.0\r\n\r\n")
@@ -169,6 +194,12 @@ def test_who_does_not_read_is_asked_no_further(server: Served) -> None:
         while got < wanted:
             got += len(client.recv(1 << 20))
     assert server.asked.count("/large") == 200
+
+
+def test_nothing_is_answered_behind_the_last_answer(server: Served) -> None:
+    said = server.told(b"GET /huge HTTP/1.0\r\n\r\n" + ASK % b"/a")
+    assert len(said.partition(b"\r\n\r\n")[2]) == 16 * len(LARGE)
+    assert server.asked == ["/huge"]
 
 
 def test_who_asks_on_without_reading_has_to_wait(server: Served) -> None:
@@ -262,6 +293,74 @@ def test_a_client_that_leaves_while_its_answer_is_looked_for_is_forgotten(server
         until(lambda: server.asked)
     server.go_on.set()
     assert server.get("/other")[0] == 200
+
+
+def test_an_answer_that_is_given_up_ends_its_connection(server: Served) -> None:
+    server.go_on.set()
+    assert server.told(ASK % b"/slow-cancelled") == b""
+
+
+def test_a_connection_leaves_nothing_behind(server: Served) -> None:
+    """A worker collects cycles about never."""
+
+    def known() -> int:
+        return sum(isinstance(each, serving._Connection) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = known()
+        for _ in range(20):
+            server.get("/a")
+        until(lambda: known() == before)
+    finally:
+        gc.enable()
+
+
+def test_a_client_that_catches_up_is_told_the_last_answer_in_peace(caplog: pytest.LogCaptureFixture) -> None:
+    """It reads all that the kernel holds in one turn of the loop: then the rest of an answer goes out at once."""
+    answered = Served()
+
+    async def read(listening: socket.socket, size: int) -> int:
+        loop, got = asyncio.get_running_loop(), 0
+        with socket.create_connection(listening.getsockname()) as client:
+            client.setblocking(False)
+            await loop.sock_sendall(client, ASK % b"/sized" + b"GET /a HTTP/1.0\r\n\r\n")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            while True:
+                with suppress(BlockingIOError):
+                    while part := client.recv(1 << 22):
+                        got += len(part)
+                    return got
+                await asyncio.sleep(0)
+
+    async def several() -> None:
+        listening = bound("127.0.0.1", 0)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        size = 0
+
+        def answer(question: Question) -> Answer | Awaitable[Answer]:
+            return Answer(b"x" * size) if question.path == "/sized" else answered.answer(question)
+
+        async with serving.serving(answer, listening):
+            for size in range(300_000, 4_000_000, 40_000):
+                assert await read(listening, size) > size
+
+    asyncio.run(several())
+    assert caplog.text == ""
+
+
+def test_who_comes_in_while_it_ends_is_turned_away() -> None:
+    async def ended() -> bytes:
+        loop, listening = asyncio.get_running_loop(), bound("127.0.0.1", 0)
+        with socket.socket() as client:
+            client.setblocking(False)
+            async with serving.serving(Served().answer, listening):
+                await loop.sock_connect(client, listening.getsockname())
+            return await loop.sock_recv(client, 10)
+
+    assert asyncio.run(asyncio.wait_for(ended(), 5)) == b""  # noqa: TID251 - nothing is cancelled here
 
 
 def test_the_end_waits_for_what_is_looked_for_and_for_nobody_who_is_silent() -> None:
