@@ -196,10 +196,11 @@ def test_who_does_not_read_is_asked_no_further(server: Served) -> None:
     assert server.asked.count("/large") == 200
 
 
-def test_nothing_is_answered_behind_the_last_answer(server: Served) -> None:
+def test_nothing_is_answered_behind_the_last_answer(server: Served, caplog: pytest.LogCaptureFixture) -> None:
     said = server.told(b"GET /huge HTTP/1.0\r\n\r\n" + ASK % b"/a")
     assert len(said.partition(b"\r\n\r\n")[2]) == 16 * len(LARGE)
     assert server.asked == ["/huge"]
+    assert caplog.text == ""
 
 
 def test_who_asks_on_without_reading_has_to_wait(server: Served) -> None:
