@@ -26,6 +26,7 @@ HOPS = 8
 PATIENCE = 2.0
 """Seconds another worker may take to answer."""
 MOVING = "this customer is being merged or split right now: ask again"
+NOBODY = as_json({"error": "nobody has this identifier"}, 404)
 
 
 class Homes(Protocol):
@@ -72,8 +73,9 @@ class Customers:
         hops = asked.get("hops", "0")
         if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
             return as_json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
-        keys = self._meant(key_of(type_.strip(), value.strip()), int(hops))
-        found = self._first(keys, int(hops))
+        made = int(hops)
+        keys = self._meant(key_of(type_.strip(), value.strip()), made)
+        found = self._first(keys, made)
         return self._beyond(found, keys) if isinstance(found, _Elsewhere) else found
 
     def _meant(self, key: str, hops: int) -> Iterator[str]:
@@ -90,7 +92,7 @@ class Customers:
             found = self._find(key, hops)
             if isinstance(found, _Elsewhere) or found.status != 404:
                 return found
-        return as_json({"error": "nobody has this identifier"}, 404)
+        return NOBODY
 
     async def _beyond(self, found: Answer | _Elsewhere, keys: Iterator[str]) -> Answer:
         """As `_first`, wherever it is."""
@@ -111,7 +113,7 @@ class Customers:
             try:
                 row = rows.find(key)
                 if row is None:
-                    return as_json({"error": "nobody has this identifier"}, 404)
+                    return NOBODY
                 if row.to is None:
                     return as_json(view.profile(rows, row))
             except RowError as error:

@@ -72,6 +72,7 @@ def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None 
 
 
 FAILED = as_json({"error": "this failed; the log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+"""Whatever an answer fails with: one question must never end the server, nor leave its client waiting."""
 
 
 class _Asked(NamedTuple):
