@@ -17,18 +17,18 @@ from aiokafka import TopicPartition
 from kafka import KafkaProducer
 
 import plain_faust
-from rapport.bench import first_contacts, mixed_events
-from rapport.collector import tuned_collector
+from rapport.bench.throughput import first_contacts, mixed_events
+from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR
 from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processor_seconds, shop
-from stream import topology
-from stream.clients import connection
-from stream.cluster import Cluster
-from stream.lane import LINKER, Lane
-from stream.lanestore import Memory
-from stream.recovery import bounds, reader
-from stream.recovery import recovered as recover
-from stream.worker import wall
+from stream.kafka import topics as topology
+from stream.kafka.clients import connection
+from stream.kafka.cluster import Cluster
+from stream.kafka.lane import LINKER, Lane
+from stream.kafka.lanestore import Memory
+from stream.kafka.recovery import bounds, reader
+from stream.kafka.recovery import recovered as recover
+from stream.kafka.worker import wall
 
 QUIET = 3.0
 """Seconds in which plain Faust learns the identifiers that first contacts named."""

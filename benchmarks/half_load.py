@@ -32,18 +32,18 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from rapport.bench import mixed_events
-from rapport.collector import tuned_collector
-from rapport.probes import application
-from rapport.serving import bound, serving_beside, url_of
+from rapport.bench.throughput import mixed_events
+from rapport.http.probes import application
+from rapport.http.server import bound, serving_beside, url_of
+from rapport.process.gc import tuned_collector
 from schemas import codec
 from schemas.instant import HOUR
 from schemas.messages import Event
 from stack import Stack, accepted, pace, processor_seconds, shop
-from stream.clients import connection
-from stream.cluster import Cluster
-from stream.feed import feeding
-from stream.worker import wall
+from stream.kafka.clients import connection
+from stream.kafka.cluster import Cluster
+from stream.kafka.producer import feeding
+from stream.kafka.worker import wall
 
 SECONDS = 15
 COLD = 3

@@ -3,7 +3,7 @@
     make bench-kafka                                                 everything, into docs/benchmarks_kafka.md
     PYTHONPATH=tests python benchmarks/on_kafka.py --events 20000
 
-One broker, one run, the same events (`rapport.bench.mixed_events`) for both, turn by turn. What is compared is
+One broker, one run, the same events (`rapport.bench.throughput.mixed_events`) for both, turn by turn. Compared is
 processor time of the worker processes, so that broker, feeder and whatever else the machine does count for nobody; they
 still slow each other down through shared caches, and a machine's pace changes with its neighbours, so it stands beside
 each figure.
@@ -27,7 +27,7 @@ from apart import in_own_process, linked, plain, recovered
 from half_load import STARTING, half_load
 from kafka_broker import JarBroker
 from on_kafka_report import rendered
-from rapport.bench import first_contacts, machine, mixed_events
+from rapport.bench.throughput import first_contacts, machine, mixed_events
 from schemas import codec
 from schemas.instant import HOUR
 from stack import Stack, accepted, pace, peak_memory, processor_seconds, shop

@@ -18,14 +18,14 @@ from pathlib import Path
 from kafka.admin import NewTopic
 
 from local_cluster import LocalCluster, end
-from rapport.demo import plan_of_shop
-from rapport.plan_folder import load
+from rapport.demo.tour import plan_of_shop
+from rapport.plan.folder import load
 from schemas.messages import Event
-from stream.clients import admin
-from stream.cluster import Cluster
-from stream.feed import feeding
-from stream.intake import Intake
-from stream.plan import Plan
+from stream.core.intake import Intake
+from stream.core.plan import Plan
+from stream.kafka.clients import admin
+from stream.kafka.cluster import Cluster
+from stream.kafka.producer import feeding
 
 PARTITIONS = 8
 LOOK = 0.5

@@ -19,7 +19,7 @@ import zstandard
 
 from schemas.errors import InputError
 from schemas.messages import PAYLOAD_KEPT
-from schemas.refusal import Oversized
+from schemas.rejection import Oversized
 
 LINE_BYTES: Final = 1024 * 1024
 """Longer lines are not held in memory: they come as `Oversized`."""

@@ -23,10 +23,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from profiles.settings import IdentitySettings, trimmed
-from schemas.event import ID_CHARACTERS
+from schemas.events import ID_CHARACTERS
 from schemas.keys import key_of, split_key
 from schemas.messages import Dropped, Rejected
-from schemas.refusal import Oversized, reject, shown
+from schemas.rejection import Oversized, reject, shown
 
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")

@@ -29,8 +29,8 @@ from typing import Any, Literal, NamedTuple
 
 from schemas import instant
 from schemas.errors import Problem
-from schemas.planreader import PlanReader, raise_if_any
-from schemas.strictyaml import Node, Scalar, load, shown
+from schemas.yaml.reader import PlanReader, raise_if_any
+from schemas.yaml.strict import Node, Scalar, load, shown
 
 Normalizer = Literal["email", "phone", "none"]
 

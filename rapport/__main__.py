@@ -11,8 +11,8 @@ INTERRUPTED = 130
 def main() -> int:
     """`rapport`, and `python -m rapport`.
 
-    Ctrl-C ends the process at once unless a command asks for more (`rapport.stopping`): an exception in the middle of
-    loading a library may be swallowed there, or end in a crash.
+    Ctrl-C ends the process at once unless a command asks for more (`rapport.process.signals`): an exception in the
+    middle of loading a library may be swallowed there, or end in a crash.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

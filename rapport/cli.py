@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import cluster, customers, identity, plan, rejected, replay, sink, start, upkeep, worker
-from rapport.stopping import WAITING
+from rapport.commands import cluster, customers, identity, maintenance, plan, rejected, replay, sink, start, worker
+from rapport.process.signals import WAITING
 
 STDOUT = 1
 
@@ -60,9 +60,9 @@ app.command()(worker.worker)
 app.command()(sink.sink)
 app.add_typer(cluster.topics, name="topics")
 app.add_typer(cluster.config, name="config")
-app.command()(upkeep.compact)
-app.command()(upkeep.doctor)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(upkeep.bench)
+app.command()(maintenance.compact)
+app.command()(maintenance.doctor)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(maintenance.bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from rapport.console import complain
+    from rapport.terminal.output import complain
     from schemas.errors import RapportError
 
     try:

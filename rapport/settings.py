@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import SettingsError
-from stream.cluster import Cluster, Mechanism, Protocol, Security
+from stream.kafka.cluster import Cluster, Mechanism, Protocol, Security
 
 PREFIX = "RAPPORT_"
 FILE = "RAPPORT_SETTINGS_FILE"

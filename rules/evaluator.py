@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rules.conditions import Predicate, View, compiled, getter
-from rules.model import Path, Rule, Window
-from rules.windows import ARMS, CLOSES, RESTARTS, Entry, Run, Signal, open_runs
+from rules.conditions.operators import Predicate, View, compiled, getter
+from rules.language.model import Path, Rule, Window
+from rules.patterns.absence import ARMS, CLOSES, RESTARTS, Entry, Run, Signal, open_runs
 from schemas.messages import Event
 
 KEY_LIMIT = 256
@@ -78,7 +78,7 @@ class RuleSet:
         return window.within if window else 0
 
     def open_runs(self, history: Iterable[Entry]) -> list[Run]:
-        """The runs that active rules have open in a profile's history: see `rules.windows.open_runs`."""
+        """The runs that active rules have open in a profile's history: see `rules.patterns.absence.open_runs`."""
         return open_runs(self._by_version, history)
 
 

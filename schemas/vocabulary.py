@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from schemas.refusal import CODES
+from schemas.rejection import CODES
 
 
 class Word(NamedTuple):

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import settings
 
 from kafka_broker import GIVEN, Broker, NoBroker, shared_broker, start_broker
-from rapport import cli, console
+from rapport import cli
+from rapport.terminal import output
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -45,8 +46,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name == "COLUMNS" or (name.startswith("RAPPORT_") and name != GIVEN):
             monkeypatch.delenv(name)
-    for terminal in (console.out, console.err):
-        monkeypatch.setattr(terminal, "width", console.PIPED_WIDTH)
+    for terminal in (output.out, output.err):
+        monkeypatch.setattr(terminal, "width", output.PIPED_WIDTH)
 
 
 @pytest.fixture

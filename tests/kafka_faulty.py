@@ -38,10 +38,10 @@ def worker(address: str, prefix: str, partitions: str, data: str, *more: str) ->
 
 
 def sink(address: str, prefix: str, partitions: str, data: str) -> int:
-    from rapport.sinking import sink as sunk
+    from rapport.services.sink import sink as sunk
     from schemas.errors import RapportError
-    from sinks import manifest
-    from stream.cluster import Cluster
+    from sinks.lake import manifest
+    from stream.kafka.cluster import Cluster
 
     store = manifest.store
 
@@ -71,7 +71,7 @@ def _told(file: Path, step: str = "") -> bool:
 def _freezes(file: Path) -> None:
     from aiokafka import AIOKafkaProducer
 
-    from stream.faust_driver import ConsumerThread
+    from stream.kafka.faust_driver import ConsumerThread
 
     def at(step: str) -> None:
         if _told(file, step):
@@ -100,7 +100,7 @@ def _around(owner: type, name: str, before: Callable[[], None] = int, after: Cal
 
 def _no_fence() -> None:
     """Every owner of a lane has transactions of its own, and carries through what it began, whoever owns it by now."""
-    from stream import transactions
+    from stream.kafka import transactions
 
     producer = transactions.AIOKafkaProducer
     commit, close = transactions.Transactions.commit, transactions.Transactions.close
@@ -125,7 +125,7 @@ def _no_fence() -> None:
 
 def _no_positions() -> None:
     """Positions are no part of the commit."""
-    from stream import lane
+    from stream.kafka import lane
 
     original = lane.Transactions.commit
 
@@ -140,7 +140,7 @@ def _no_positions() -> None:
 
 def _outputs_apart() -> None:
     """Outputs leave in a transaction of their own, before the rows and the positions."""
-    from stream import lane
+    from stream.kafka import lane
 
     original = lane.Transactions.commit
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rapport import plan_folder
-from rapport.working import work
+from rapport.plan import folder as plan_folder
+from rapport.services.worker import work
 from schemas.errors import RapportError
-from stream.cluster import Cluster
-from stream.worker import wall
+from stream.kafka.cluster import Cluster
+from stream.kafka.worker import wall
 
 
 def main(address: str, prefix: str, partitions: str, data: str, plan: str, clock: str = "") -> int:

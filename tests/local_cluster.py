@@ -22,11 +22,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from rapport.demo import plan_of_shop
-from rapport.runs import wall_now
-from rapport.shop import Month
-from rapport.shop_world import DAYS, START
-from rapport.stopping import Stop
+from rapport.demo.shop import Month
+from rapport.demo.shop_world import DAYS, START
+from rapport.demo.tour import plan_of_shop
+from rapport.process.signals import Stop
+from rapport.replay.local import wall_now
 from schemas.instant import DAY, parse, render
 
 RAPPORT = (sys.executable, "-m", "rapport")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import duckdb
 import orjson
 
-from stream.store import PUBLISHED
+from stream.embedded.store import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -13,9 +13,9 @@ import duckdb
 
 from schemas import instant
 from schemas.messages import Dropped, Event, IdentityDecision, Output, Rejected, RuleDecision, Trigger
-from sinks.lake import Lake
-from sinks.publisher import publish
-from sinks.rows import batch
+from sinks.columns.rows import batch
+from sinks.lake.chain import Lake
+from sinks.marts.publisher import publish
 
 
 def at(text: str) -> int:

@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from schemas import codec
 from schemas.messages import Output
 from schemas.topics import OUTPUTS, TOPICS
-from sinks import manifest
+from sinks.lake import manifest
 
 PATIENCE = 40.0
 LANES = 2

@@ -30,9 +30,9 @@ from schemas import codec
 from schemas.errors import ClusterError
 from schemas.topics import OUTPUTS
 from sinks_topics import caught_up, ends
-from stream.feed import Feed, feeding
-from stream.store import LAKE, PUBLISHED
-from stream.worker import FAILED, SESSION
+from stream.embedded.store import LAKE, PUBLISHED
+from stream.kafka.producer import Feed, feeding
+from stream.kafka.worker import FAILED, SESSION
 from stream_cluster import Workers, until
 from stream_crowd import Crowd
 from stream_verdict import breaches

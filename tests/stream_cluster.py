@@ -15,13 +15,13 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import RetriableError
 
-from rapport.demo import plan_of_shop
+from rapport.demo.tour import plan_of_shop
 from schemas import codec
 from schemas.messages import Event, Message, Rejected
 from schemas.topics import TOPICS
-from stream import topology
-from stream.cluster import Cluster
-from stream.feed import feeding
+from stream.kafka import topics as topology
+from stream.kafka.cluster import Cluster
+from stream.kafka.producer import feeding
 
 INPUTS = ("events", "internal", "links")
 PATIENCE = 90.0

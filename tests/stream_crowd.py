@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import duckdb
 
-from rapport import plan_folder
+from rapport.plan import folder as plan_folder
 from schemas.instant import HOUR, MINUTE
 from schemas.messages import Event, Rejected, Split
-from stream.engine import Engine
-from stream.plan import Plan
-from stream.store import PUBLISHED
+from stream.core.plan import Plan
+from stream.embedded.engine import Engine
+from stream.embedded.store import PUBLISHED
 from stream_world import LONG, RULES, SHORT, START, again, event
 
 Input = Event | Rejected

@@ -12,9 +12,9 @@ from profiles.settings import IdentitySettings
 from schemas.instant import HOUR
 from schemas.keys import profile_id
 from schemas.messages import Event, Link, Rejected, Split
-from stream.envelope import opened
-from stream.owners import LINKS, Unreadable
-from stream.simulator import Endless, Pause, Simulator
+from stream.core.envelope import opened
+from stream.core.owners import LINKS, Unreadable
+from stream.simulation.simulator import Endless, Pause, Simulator
 from stream_world import SPANNING, STARTS, World
 
 HOPS = 8

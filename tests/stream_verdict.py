@@ -17,8 +17,8 @@ from profiles import view
 from profiles.rows import Rows
 from schemas.keys import split_key
 from stream_cluster import Workers
-from stream_journeys import stored_profiles
 from stream_parity import differences
+from stream_scenarios import stored_profiles
 
 Row = tuple[Any, ...]
 SHOWN = 3

@@ -6,12 +6,12 @@ import random
 from dataclasses import dataclass, field
 
 from profiles.settings import IdentitySettings, TypeSettings
-from rules.parser import load_rules
+from rules.load import load_rules
 from schemas.instant import DAY, HOUR, MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Split
-from stream.plan import Plan
-from stream.simulated import Fault, random_faults
-from stream.simulator import Item
+from stream.core.plan import Plan
+from stream.simulation.broker import Fault, random_faults
+from stream.simulation.simulator import Item
 
 START = 20_000 * DAY
 SHORT, LONG = 10 * MINUTE, 12 * HOUR

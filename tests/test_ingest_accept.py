@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted, Ordinals, accept, accept_value
-from schemas.event import DEPTH, EVENT_BYTES, SegmentEvent
+from ingest.accept.event import Accepted, Ordinals, accept, accept_value
+from schemas.events import DEPTH, EVENT_BYTES, SegmentEvent
 from schemas.instant import HOUR, SECOND, parse
 from schemas.messages import PAYLOAD_KEPT, Rejected
-from schemas.refusal import CODES, Oversized
+from schemas.rejection import CODES, Oversized
 
 NOW = parse("2026-03-02T10:00:00Z")
 NAUGHTY = Path(__file__).parents[2] / "shared" / "data" / "security" / "blns.json"

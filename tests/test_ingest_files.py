@@ -15,7 +15,7 @@ import zstandard
 from ingest.files import LINE_BYTES, read_lines
 from schemas.errors import InputError
 from schemas.messages import PAYLOAD_KEPT
-from schemas.refusal import Oversized
+from schemas.rejection import Oversized
 
 PACK = {"": lambda data: data, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor(write_checksum=True).compress}
 packed = pytest.mark.parametrize("ending", PACK)

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.accept import Accepted, Ordinals, accept_value
+from ingest.accept.event import Accepted, Ordinals, accept_value
 from ingest.imports import rows
 from schemas.errors import InputError
 from schemas.instant import parse

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted, Ordinals, accept
-from ingest.lines import events_of
+from ingest.accept.event import Accepted, Ordinals, accept
+from ingest.accept.lines import events_of
 from profiles.identifiers import extract
 from profiles.settings import DEFAULT
-from schemas.event import BATCH_BYTES
+from schemas.events import BATCH_BYTES
 from schemas.instant import parse
-from schemas.refusal import Oversized
+from schemas.rejection import Oversized
 
 WIRE = Path(__file__).parents[2] / "shared" / "data" / "wire"
 NOW = parse("2030-01-01T00:00:00Z")

@@ -7,7 +7,7 @@ import pytest
 from profiles.linker import Linker
 from profiles.settings import DEFAULT, IdentitySettings, TypeSettings
 from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Root, Split
-from stream.simulated import Memory
+from stream.simulation.broker import Memory
 
 
 class Desk:

@@ -12,7 +12,7 @@ from profiles.facets import ROW_CAP
 from profiles.rows import PIECE_BYTES, Row, Rows, bundled, encode_component, place
 from schemas.errors import RowError
 from schemas.messages import Event, Piece
-from stream.simulated import Memory
+from stream.simulation.broker import Memory
 from stream_world import event
 
 KEY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12)

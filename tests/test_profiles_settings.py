@@ -11,7 +11,7 @@ from schemas import instant
 from schemas.errors import PlanError
 
 SHOP = Path(__file__).parents[1] / "examples" / "shop" / "identity.yaml"
-STARTER = Path(__file__).parents[1] / "rules" / "templates" / "identity.yaml"
+STARTER = Path(__file__).parents[1] / "rapport" / "plan" / "templates" / "identity.yaml"
 
 
 def problems_of(text: str | bytes) -> list[str]:

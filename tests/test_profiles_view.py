@@ -8,7 +8,7 @@ from profiles import view
 from profiles.component import TAIL
 from profiles.facets import RECENT
 from profiles.rows import Row, Rows, place
-from stream.simulated import Memory
+from stream.simulation.broker import Memory
 from stream_world import event
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from rapport.shop import Month
+from rapport.demo.shop import Month
 from rapport_shell import (
     ALWAYS_WALL,
     ENVIRONMENT,

@@ -19,15 +19,15 @@ import pytest
 from conftest import Rapport
 from kafka_broker import Broker
 from local_cluster import LocalCluster, figure, month_until, through
-from rapport import cluster_doctor
-from rapport.cluster_lookup import got
-from rapport.cluster_surgery import _apart
-from rapport.homes import HOPS
-from rapport.runs import wall_now
+from rapport.customers.cluster import got
+from rapport.customers.split_cluster import _apart
+from rapport.doctor import cluster as cluster_doctor
+from rapport.http.customers import HOPS
+from rapport.replay.local import wall_now
 from rapport_shell import SHOP, ran
 from schemas.keys import partition_of
-from stream.cluster import Cluster
-from stream.placement import placement
+from stream.kafka.cluster import Cluster
+from stream.kafka.placement import placement
 
 LINES = 4_000
 """The last ones of the month: rules start for those of the last three days."""

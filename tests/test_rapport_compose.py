@@ -28,7 +28,7 @@ from ruamel.yaml import YAML
 
 from kafka_broker import CLUSTER_ID, GIVEN, NEEDED, VERSION, jars
 from local_cluster import free_port, published
-from rapport.cluster_lookup import got
+from rapport.customers.cluster import got
 from rapport_shell import ROOT, ran
 
 COMPOSE = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())

@@ -7,8 +7,8 @@ import shlex
 import orjson
 import pytest
 
-from rapport import demo as demo_module
-from rapport.shop import Month
+from rapport.demo import tour as demo_module
+from rapport.demo.shop import Month
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from rapport import plan_folder
-from rapport.init import SCHEMA
+from rapport.plan import folder as plan_folder
+from rapport.plan.init import SCHEMA
 from schemas.errors import PlanError
-from stream.plan import Plan
+from stream.core.plan import Plan
 
 RULE = """rule: welcome
 owner: a@shop.example

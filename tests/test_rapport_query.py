@@ -9,7 +9,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from rapport.results import FORMATS
+from rapport.terminal.query_result import FORMATS
 
 SQL = (
     "SELECT 'a,\"b\"' AS text, 12.50::DECIMAL(9, 2) AS money, 170141183460469231731687303715884105727::HUGEINT AS huge,"
@@ -20,8 +20,8 @@ SQL = (
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """An empty data folder that has been published."""
-    from stream.engine import Engine
-    from stream.plan import Plan
+    from stream.core.plan import Plan
+    from stream.embedded.engine import Engine
 
     folder = tmp_path_factory.mktemp("query") / "data"
     with Engine.open(folder, Plan()) as engine:

@@ -204,7 +204,7 @@ def test_a_naughty_string_as_identifier_name_or_key_breaks_nothing(rapport, ndjs
 
 def test_abandoned_carts_of_a_month_of_history(rapport, sql, tmp_path):
     """Computed anew from the input: three hours after the last change of a cart, unless it was bought by then."""
-    from rapport.shop import Month
+    from rapport.demo.shop import Month
 
     lines = list(Month(5).lines())
     history = tmp_path / "history.ndjson"

@@ -22,7 +22,7 @@ from rapport_shell import DATA, ROOT, SHOP, ran
 from schemas.instant import SECOND, parse, render
 from schemas.topics import OUTPUTS
 from sinks_topics import caught_up, ends
-from stream.store import LAKE, PUBLISHED
+from stream.embedded.store import LAKE, PUBLISHED
 from stream_cluster import Workers, until
 from stream_parity import TABLES, differences
 

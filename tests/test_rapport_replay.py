@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 import pytest
 
-from rapport.sorting import SCRATCH
-from rapport.sources import Source
-from stream.engine import Engine
-from stream.plan import Plan
+from rapport.replay.sort import SCRATCH
+from rapport.replay.sources import Source
+from stream.core.plan import Plan
+from stream.embedded.engine import Engine
 
 RULES = """
 rule: cart-left

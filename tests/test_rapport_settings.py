@@ -10,7 +10,7 @@ import pytest
 from conftest import Rapport
 from rapport import settings
 from schemas.errors import SettingsError
-from stream.cluster import Cluster, Security
+from stream.kafka.cluster import Cluster, Security
 
 SECRET = "correct-horse-battery"
 
@@ -206,7 +206,7 @@ def test_config_show_refuses_what_the_processes_would_refuse(rapport: Rapport, m
 
 
 def test_without_the_extra_packages_the_command_says_what_to_install(rapport: Rapport, monkeypatch):
-    monkeypatch.setattr("rapport.options.find_spec", lambda name: None if name == "kafka" else name)
+    monkeypatch.setattr("rapport.commands.options.find_spec", lambda name: None if name == "kafka" else name)
     ended = rapport("topics", "check", "--brokers", "a:1")
     assert (ended.code, ended.err) == (
         2,

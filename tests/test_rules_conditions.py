@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import language
-from rules.conditions import OPERATORS, compiled
-from rules.model import Compare, Condition, Group
-from rules.model import Path as Field
+from rules.conditions.operators import OPERATORS, compiled
+from rules.language import tables
+from rules.language.model import Compare, Condition, Group
+from rules.language.model import Path as Field
 
 LARGE = 2**70
 
@@ -68,7 +68,7 @@ def test_what_does_not_match(operator: str, operand: Any, value: Any) -> None:
 
 
 def test_every_operator_of_the_language_is_known_here_and_in_the_table() -> None:
-    assert set(OPERATORS) == set(language.OPERATORS) == {operator for operator, *_ in TABLE}
+    assert set(OPERATORS) == set(tables.OPERATORS) == {operator for operator, *_ in TABLE}
 
 
 JSON = st.recursive(

@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 
-from rules import language, parse_actions, parse_where, parser
-from rules.editor_schema import schema
-from schemas.strictyaml import Node, Scalar, Sequence, load
+from rules import load as loader
+from rules.actions import read as actions
+from rules.conditions import read as conditions
+from rules.language import tables
+from rules.language.editor_schema import schema
+from schemas.yaml.strict import Node, Scalar, Sequence, load
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data" / "rules"
-GOOD = [*sorted((ROOT / "examples" / "shop" / "rules").glob("*.yaml")), ROOT / "rules" / "templates" / "rule.yaml"]
+GOOD = [
+    *sorted((ROOT / "examples" / "shop" / "rules").glob("*.yaml")),
+    ROOT / "rapport" / "plan" / "templates" / "rule.yaml",
+]
 BEYOND_A_SCHEMA = {
     "duplicate-key", "duplicate-rule", "field-with-empty-step", "later-field", "duration-too-long", "number-in-quotes",
     "leading-zero", "infinity", "same-twice", "null-character", "anchor", "tag",
@@ -37,19 +43,19 @@ def documents(path: Path) -> list[Any]:
 
 def test_every_key_of_the_language_is_read_by_the_parser_and_in_the_schema() -> None:
     pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
-        (language.RULE, parser._RULE),
-        (language.WHEN, parser._WHEN),
-        (language.NOT_FOLLOWED_BY, parser._NOT_FOLLOWED_BY),
-        (language.OPERATORS, parse_where._OPERANDS),
-        *((language.ACTIONS[kind], parse_actions._ACTIONS[kind]) for kind in language.ACTIONS),
+        (tables.RULE, loader._RULE),
+        (tables.WHEN, loader._WHEN),
+        (tables.NOT_FOLLOWED_BY, loader._NOT_FOLLOWED_BY),
+        (tables.OPERATORS, conditions._OPERANDS),
+        *((tables.ACTIONS[kind], actions._ACTIONS[kind]) for kind in tables.ACTIONS),
     ]
     text = json.dumps(schema())
     for table, reads in pairs:
         assert set(table) == set(reads)
         assert all(f'"{name}": {{"description"' in text for name in table)
-    assert not set(language.RULE) & set(language.LATER_RULE)
-    assert not set(language.WHEN) & set(language.LATER_WHEN)
-    assert not set(language.ACTIONS) & set(language.LATER_ACTIONS)
+    assert not set(tables.RULE) & set(tables.LATER_RULE)
+    assert not set(tables.WHEN) & set(tables.LATER_WHEN)
+    assert not set(tables.ACTIONS) & set(tables.LATER_ACTIONS)
 
 
 def test_references_of_the_schema_lead_somewhere() -> None:

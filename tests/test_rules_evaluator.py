@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.evaluator import KEY_LIMIT, Fire, Reaction, RuleSet
-from rules.parser import load_rules
+from rules.load import load_rules
 from schemas import instant
 from schemas.messages import Event
 

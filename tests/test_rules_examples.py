@@ -9,14 +9,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from rules.evaluator import RuleSet
-from rules.parser import load_rules
-from rules.windows import Entry
+from rules.load import load_rules
+from rules.patterns.absence import Entry
 from schemas import instant
 from schemas.messages import Event
 
 ROOT = Path(__file__).parents[1]
 SHOP = ROOT / "examples" / "shop" / "rules"
-TEMPLATES = ROOT / "rules" / "templates"
+TEMPLATES = ROOT / "rapport" / "plan" / "templates"
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from profiles.facets import merge_history, merge_order, merge_traits
 from profiles.linker import Linker
 from profiles.rows import Row, Rows, decode_component, encode_component
 from profiles.settings import DEFAULT
-from rules.parser import load_rules
+from rules.load import load_rules
 from schemas import codec, keys
 from schemas.messages import (
     Absorb,
@@ -40,9 +40,9 @@ from schemas.messages import (
     Split,
     Wake,
 )
-from stream.plan import Plan
-from stream.simulated import Memory
-from stream.simulator import Simulator
+from stream.core.plan import Plan
+from stream.simulation.broker import Memory
+from stream.simulation.simulator import Simulator
 
 DATA = Path(__file__).parent / "data"
 KEYS: dict[str, Any] = json.loads((DATA / "golden_keys.json").read_text())

@@ -10,10 +10,10 @@ import pytest
 from schemas.errors import DataFolderError
 from schemas.instant import DAY
 from schemas.messages import Event
-from sinks import compaction, manifest, parquet
-from sinks.compaction import compact
-from sinks.lake import Lake
-from sinks.publisher import publish
+from sinks.lake import compaction, manifest, parquet
+from sinks.lake.chain import Lake
+from sinks.lake.compaction import compact
+from sinks.marts.publisher import publish
 from sinks_samples import event, take
 from test_sinks_lake import Stop, expected_ids, numbered, stopping_at, stored_ids
 

@@ -23,19 +23,20 @@ from rapport_shell import ENVIRONMENT, RAPPORT
 from schemas.errors import ClusterError, DataFolderError
 from schemas.keys import partition_of
 from schemas.messages import Event
-from sinks import compaction, consumer, locks, manifest, parquet
-from sinks.compaction import Leftovers
-from sinks.consumer import Consumer
-from sinks.lake import Chain
-from sinks.locks import Lock
-from sinks.publisher import publish
-from sinks.publishing import Publishing
-from sinks.rows import batch
+from sinks.columns.rows import batch
+from sinks.kafka import consumer
+from sinks.kafka.consumer import Consumer
+from sinks.lake import compaction, locks, manifest, parquet
+from sinks.lake.chain import Chain
+from sinks.lake.compaction import Leftovers
+from sinks.lake.locks import Lock
+from sinks.marts.publisher import publish
+from sinks.marts.schedule import Publishing
 from sinks_samples import event, merge, rejected, rule_decision, trigger
 from sinks_topics import LANES, Lanes, caught_up, ends, make_topics, reached, until
-from stream.store import LAKE, PUBLISHED
-from stream_journeys import embedded, files, load, played
+from stream.embedded.store import LAKE, PUBLISHED
 from stream_parity import differences
+from stream_scenarios import embedded, files, load, played
 
 Names = Mapping[str, str]
 

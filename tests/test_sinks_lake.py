@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
 from schemas.messages import Dropped, Event
-from sinks import durable, manifest, parquet
-from sinks.lake import Chain, Lake
-from sinks.rows import LAYOUTS, batch
+from sinks.columns.rows import LAYOUTS, batch
+from sinks.lake import durable, manifest, parquet
+from sinks.lake.chain import Chain, Lake
 from sinks_samples import event, full_disk, merge, rejected, rule_decision, take, trigger
 
 

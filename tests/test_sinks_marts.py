@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.keys import profile_id
 from schemas.messages import Dropped, Event
-from sinks.publisher import scripts
+from sinks.marts.publisher import scripts
 from sinks_samples import (
     at,
     event,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas import money
 from schemas.keys import profile_id
 from schemas.messages import Event
-from sinks.publisher import scripts
+from sinks.marts.publisher import scripts
 from sinks_samples import (
     event,
     merge,

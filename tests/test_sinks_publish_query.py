@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable, QueryError
-from sinks import publisher
-from sinks.lake import Lake
-from sinks.publisher import is_current, publish
-from sinks.query import describe, open_published, run
+from sinks.lake.chain import Lake
+from sinks.marts import publisher
+from sinks.marts.publisher import is_current, publish
+from sinks.marts.query import describe, open_published, run
 from sinks_samples import event, full_disk, merge, take
 
 

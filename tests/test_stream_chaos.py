@@ -15,8 +15,8 @@ from kafka_broker import Broker
 from kafka_faulty import FREEZE, MUTANT, STEPS
 from schemas import codec
 from sinks_topics import ends
-from stream.feed import feeding
-from stream.worker import FAILED
+from stream.kafka.producer import feeding
+from stream.kafka.worker import FAILED
 from stream_chaos import KINDS, Cluster, chaos, schedule
 from stream_cluster import ENVIRONMENT, until
 from stream_crowd import Crowd, Phase
@@ -134,7 +134,7 @@ def test_a_broker_that_is_away_costs_nothing_but_time(
     own_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever feeds waits for it, once as much is on its way as may be."""
-    monkeypatch.setattr("stream.feed.IN_FLIGHT_BYTES", LITTLE)
+    monkeypatch.setattr("stream.kafka.producer.IN_FLIGHT_BYTES", LITTLE)
     cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
     crowd, embedded = crowded(cluster, tmp_path, 6, 3 * FEW)
     try:

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from rapport import plan_folder
-from rapport.shop import Month
+from rapport.demo.shop import Month
+from rapport.plan import folder as plan_folder
 from rapport_shell import SHOP, assert_same, tables
 from schemas.errors import FolderBusy, FolderTooNew
 from schemas.instant import DAY, parse
 from schemas.messages import Event, Rejected
-from stream import engine as engine_module
-from stream.engine import Engine
-from stream.intake import Intake, at
-from stream.plan import Plan
-from stream.store import LocalStore
-from stream_journeys import stored_profiles
+from stream.core.intake import Intake, at
+from stream.core.plan import Plan
+from stream.embedded import engine as engine_module
+from stream.embedded.engine import Engine
+from stream.embedded.store import LocalStore
+from stream_scenarios import stored_profiles
 
 PLAN = plan_folder.load(SHOP)
 RUN = 60

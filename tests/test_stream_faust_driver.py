@@ -15,10 +15,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
-from stream.cluster import Cluster
-from stream.faust_driver import FETCH_WAIT_MS, Consumer, ConsumerThread, Transport
-from stream.plan import Plan
-from stream.worker import Worker, build_app
+from stream.core.plan import Plan
+from stream.kafka.cluster import Cluster
+from stream.kafka.faust_driver import FETCH_WAIT_MS, Consumer, ConsumerThread, Transport
+from stream.kafka.worker import Worker, build_app
 
 
 @pytest.fixture

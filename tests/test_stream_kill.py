@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 import pytest
 
-from rapport.shop import START, Month
+from rapport.demo.shop import START, Month
 from rapport_shell import ALWAYS_WALL, SHOP, WALL_TIMES, assert_same, ran, start, tables
 from schemas.instant import DAY, HOUR, MINUTE, parse, render
-from stream_journeys import stored_profiles
+from stream_scenarios import stored_profiles
 
 KILLS = 20
 

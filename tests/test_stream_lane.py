@@ -18,14 +18,14 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka_broker import Broker
 from schemas.errors import DataFolderError
 from schemas.instant import DAY
-from stream import topology
-from stream.cluster import Cluster
-from stream.lane import LOOK, Lane, home
-from stream.lanestore import LaneStore, Memory, Reached
-from stream.plan import Plan
-from stream.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
-from stream.transactions import Fenced, Transactions
-from stream.upkeep import delete_records
+from stream.core.plan import Plan
+from stream.kafka import topics as topology
+from stream.kafka.cluster import Cluster
+from stream.kafka.lane import LOOK, Lane, home
+from stream.kafka.lanestore import LaneStore, Memory, Reached
+from stream.kafka.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
+from stream.kafka.retention import delete_records
+from stream.kafka.transactions import Fenced, Transactions
 
 NOW = 20_000 * DAY
 MARKED = 0.5
@@ -167,7 +167,7 @@ def test_a_copy_that_cannot_be_removed_says_so(cluster: Cluster, monkeypatch: py
         store.write((), Reached(0, NOW))
         store.close()
         with monkeypatch.context() as patched:
-            patched.setattr("stream.recovery.remove", stuck)
+            patched.setattr("stream.kafka.recovery.remove", stuck)
             with pytest.raises(DataFolderError, match="cannot be removed"):
                 await bring_up(cluster, NOW + STALE_AFTER + 1)
         (await bring_up(cluster, NOW + STALE_AFTER + 1)).close()

@@ -13,9 +13,9 @@ import pytest
 from profiles.linker import Linker
 from profiles.rows import Row, Rows
 from schemas.messages import Add, Forward, Piece, Request, Split
-from stream.home import Home
-from stream.simulated import Transaction
-from stream.simulator import Simulator
+from stream.core.home import Home
+from stream.simulation.broker import Transaction
+from stream.simulation.simulator import Simulator
 from stream_oracle import judge
 from stream_world import make
 

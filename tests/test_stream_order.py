@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from profiles.settings import IdentitySettings, TypeSettings
 from schemas.instant import HOUR, MINUTE, parse, render
 from schemas.messages import Event
-from stream.engine import Engine
-from stream.plan import Plan
-from stream.simulator import Simulator
-from stream_journeys import Journey, accepted, files, load, stored_profiles
+from stream.core.plan import Plan
+from stream.embedded.engine import Engine
+from stream.simulation.simulator import Simulator
+from stream_scenarios import Journey, accepted, files, load, stored_profiles
 
 NOW = parse("2026-03-10")
 TYPES = ("user_id", "email", "phone", "anonymous_id", "device_id")

@@ -10,11 +10,11 @@ import duckdb
 import orjson
 import pytest
 
-from stream.engine import Engine
-from stream.intake import Intake
-from stream.plan import Plan
-from stream.reader import Reader
-from stream.store import PUBLISHED
+from stream.core.intake import Intake
+from stream.core.plan import Plan
+from stream.embedded.engine import Engine
+from stream.embedded.reader import Reader
+from stream.embedded.store import PUBLISHED
 
 SEED = int(os.environ.get("RAPPORT_SEED", "20260302"))
 NOW = 1_772_500_000_000_000

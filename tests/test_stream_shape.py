@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.messages import Event
-from stream import shape
+from stream.core import shape
 
 SOUND = Event(
     ("user_id:1", "anonymous_id:a"),

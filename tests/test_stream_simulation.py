@@ -15,8 +15,8 @@ import os
 import pytest
 
 from schemas.messages import Event, Split
-from stream.simulated import Fault, random_faults
-from stream.simulator import Pause, Simulator
+from stream.simulation.broker import Fault, random_faults
+from stream.simulation.simulator import Pause, Simulator
 from stream_oracle import connected, judge
 from stream_world import START, event, make
 

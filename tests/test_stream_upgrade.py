@@ -21,13 +21,13 @@ from kafka import KafkaProducer
 
 from kafka_broker import Broker, start_broker
 from schemas.messages import Event, Split, Trigger
-from stream.envelope import envelope
-from stream.lanestore import POSITIONS
-from stream.owners import LINKS
-from stream.simulated import Memory
-from stream.worker import FAILED
+from stream.core.envelope import envelope
+from stream.core.owners import LINKS
+from stream.kafka.lanestore import POSITIONS
+from stream.kafka.worker import FAILED
+from stream.simulation.broker import Memory
 from stream_cluster import Workers, until
-from stream_journeys import profiles_in
+from stream_scenarios import profiles_in
 from test_schemas_golden import _RULES, HOUR, T, _event, _events
 
 STATES = Path(__file__).parent / "data" / "state"

@@ -15,19 +15,19 @@ import orjson
 import pytest
 
 from kafka_broker import Broker
-from rapport import plan_folder
-from rapport.demo import plan_of_shop
-from rapport.shop import Month
+from rapport.demo.shop import Month
+from rapport.demo.tour import plan_of_shop
+from rapport.plan import folder as plan_folder
 from schemas.instant import DAY
 from schemas.keys import partition_of
 from schemas.messages import Event, IdentityDecision, Rejected, RuleDecision, Trigger
 from schemas.topics import OUTPUTS
-from stream.engine import Engine
-from stream.home import Effects
-from stream.intake import Intake, at
-from stream.lane import home
-from stream.owners import LINES, gather
-from stream.worker import FAILED, SESSION
+from stream.core.home import Effects
+from stream.core.intake import Intake, at
+from stream.core.owners import LINES, gather
+from stream.embedded.engine import Engine
+from stream.kafka.lane import home
+from stream.kafka.worker import FAILED, SESSION
 from stream_cluster import Workers, until
 
 PARTITIONS = 4

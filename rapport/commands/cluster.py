@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, Json, Plan
-from rapport.options import cluster as named
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan
+from rapport.commands.options import cluster as named
 
 if TYPE_CHECKING:
-    from stream.topology import Difference
+    from stream.kafka.topics import Difference
 
 topics = typer.Typer(help="The Kafka topics: made, compared.", no_args_is_help=True)
 config = typer.Typer(help="The settings of a cluster's processes.", no_args_is_help=True)
@@ -20,15 +20,15 @@ config = typer.Typer(help="The settings of a cluster's processes.", no_args_is_h
 @topics.command()
 def create(brokers: Brokers = None, json: Json = False) -> None:
     """Create the topics that are missing; those that exist are compared and left as they are."""
-    from rapport import console
-    from stream import topology
+    from rapport.terminal import output
+    from stream.kafka import topics as topology
 
     done = topology.create(named(brokers))
     if json:
         told = [difference._asdict() for difference in done.differences]
-        console.emit({"created": done.created, "existed": done.existed, "differences": told})
+        output.emit({"created": done.created, "existed": done.existed, "differences": told})
     else:
-        console.show(f"{console.counted(len(done.created), 'topic')} created, {len(done.existed)} were there.")
+        output.show(f"{output.counted(len(done.created), 'topic')} created, {len(done.existed)} were there.")
         _compare(done.differences)
     if done.differences:
         raise typer.Exit(1)
@@ -37,17 +37,17 @@ def create(brokers: Brokers = None, json: Json = False) -> None:
 @topics.command()
 def check(brokers: Brokers = None, json: Json = False) -> None:
     """Name every difference between the topics as they are and as they should be."""
-    from rapport import console
-    from stream import topology
+    from rapport.terminal import output
+    from stream.kafka import topics as topology
 
     differences = topology.check(named(brokers))
     if json:
         told = [difference._asdict() for difference in differences]
-        console.emit({"ok": not differences, "differences": told})
+        output.emit({"ok": not differences, "differences": told})
     elif differences:
         _compare(differences)
     else:
-        console.show("All topics are as they should be.")
+        output.show("All topics are as they should be.")
     if differences:
         raise typer.Exit(1)
 
@@ -68,8 +68,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Every setting, its value and whether it is the default. Secrets stay in their files."""
-    from rapport import console
-    from rapport.options import needs_packages
+    from rapport.commands.options import needs_packages
+    from rapport.terminal import output
 
     needs_packages()
     from rapport.settings import PREFIX, load
@@ -80,10 +80,10 @@ def show(
         for name, value in settings.model_dump(mode="json").items()
     ]
     if json:
-        console.emit({name: {"value": value, "from": origin} for name, value, origin in rows})
+        output.emit({name: {"value": value, "from": origin} for name, value, origin in rows})
         return
     shown = ([name, _text(value), origin] for name, value, origin in rows)
-    console.show(console.table("", ("setting", "value", "from"), shown))
+    output.show(output.table("", ("setting", "value", "from"), shown))
 
 
 def _text(value: Any) -> str | None:
@@ -94,13 +94,13 @@ def _text(value: Any) -> str | None:
 
 def _compare(differences: Sequence[Difference]) -> None:
     """What differs, and once for each kind what to do about it."""
-    from rapport import console
-    from stream.topology import MISSING
+    from rapport.terminal import output
+    from stream.kafka.topics import MISSING
 
     if not differences:
         return
-    console.show(
-        console.table(
+    output.show(
+        output.table(
             "",
             ("topic", "what", "should be", "is"),
             ([each.topic, each.what, each.wanted, each.found] for each in differences),
@@ -108,13 +108,13 @@ def _compare(differences: Sequence[Difference]) -> None:
     )
     kinds = {each.what for each in differences}
     if "topic" in kinds:
-        console.say(f"What is {MISSING} is created by: rapport topics create")
+        output.say(f"What is {MISSING} is created by: rapport topics create")
     if "partitions" in kinds:
-        console.say(
+        output.say(
             "Partitions are fixed when topics are created: set RAPPORT_PARTITIONS to what is there, or start anew "
             "under another RAPPORT_TOPIC_PREFIX."
         )
     if kinds - {"topic", "partitions"}:
-        console.say(
+        output.say(
             "Set the rest with Kafka's own tools: kafka-configs for settings, kafka-reassign-partitions for copies."
         )

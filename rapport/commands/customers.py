@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, From, Json, Plan, from_kafka
-from rapport.options import cluster as named
-from rapport.options import key as identifier
+from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka
+from rapport.commands.options import cluster as named
+from rapport.commands.options import key as identifier
 
 
 def profile(
@@ -21,24 +21,24 @@ def profile(
     json: Json = False,
 ) -> None:
     """The whole customer: identifiers, traits, orders, channels, recent events, triggers."""
-    from rapport import console
+    from rapport.terminal import output
 
     asked = identifier(key)
     if from_kafka(origin, brokers):
         cluster = named(brokers, data)
-        from rapport import cluster_lookup
+        from rapport.customers import cluster as cluster_lookup
 
         found = cluster_lookup.profile(cluster, asked)
     else:
-        from rapport import lookup
+        from rapport.customers import local as lookup
 
         found = lookup.profile(data, plan, asked)
     if json:
-        console.emit(found)
+        output.emit(found)
     else:
-        from rapport.customer import card
+        from rapport.terminal.customer_card import card
 
-        console.show(*card(found))
+        output.show(*card(found))
 
 
 def find(
@@ -48,21 +48,22 @@ def find(
     json: Json = False,
 ) -> None:
     """Customers by any identifier or trait value."""
-    from rapport import console, lookup
+    from rapport.customers import local as lookup
+    from rapport.terminal import output
 
     found = lookup.find(data, text, limit)
     if json:
-        console.emit(found)
+        output.emit(found)
     elif found:
-        console.show(
-            console.table(
+        output.show(
+            output.table(
                 "",
                 ("customer", "found as", "last seen", ">events", ">orders"),
                 (
                     (
                         hit["customer"],
                         hit["found"],
-                        console.minute(hit["last_seen"]),
+                        output.minute(hit["last_seen"]),
                         hit["event_count"],
                         hit["order_count"],
                     )
@@ -71,7 +72,7 @@ def find(
             )
         )
     if not found:
-        console.complain(f"nobody has {text!r} in an identifier or a trait; a part of it finds more")
+        output.complain(f"nobody has {text!r} in an identifier or a trait; a part of it finds more")
         raise typer.Exit(1)
 
 
@@ -85,12 +86,12 @@ def query(
     json: Json = False,
 ) -> None:
     """SQL on the published customers, events, orders and triggers."""
-    from rapport import results
+    from rapport.terminal import query_result
     from schemas.errors import UsageError
 
     chosen = "json" if json else format_
-    if chosen not in results.FORMATS:
-        raise UsageError(f"--format {chosen}: write one of {', '.join(results.FORMATS)}")
+    if chosen not in query_result.FORMATS:
+        raise UsageError(f"--format {chosen}: write one of {', '.join(query_result.FORMATS)}")
     if tables == (sql is not None):
         raise UsageError('write a query, as in: rapport query "FROM mart.dim_customer LIMIT 5"; or --tables')
     if chosen == "parquet" and sys.stdout.isatty():
@@ -98,6 +99,6 @@ def query(
             "Parquet is not for a terminal; send it to a file: rapport query ... --format parquet > rows.parquet"
         )
     if sql is None:
-        results.describe(data, chosen)
+        query_result.describe(data, chosen)
     else:
-        results.run(data, sql, chosen)
+        query_result.run(data, sql, chosen)

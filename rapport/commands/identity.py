@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, From, Json, Plan, To, from_kafka, to_kafka
-from rapport.options import cluster as named
-from rapport.options import key as identifier
+from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, To, from_kafka, to_kafka
+from rapport.commands.options import cluster as named
+from rapport.commands.options import key as identifier
 
 app = typer.Typer(help="Why these are one person, why not, and taking them apart.", no_args_is_help=True)
 
@@ -24,15 +24,16 @@ def log(
     json: Json = False,
 ) -> None:
     """Every identity decision, or those about one identifier: merges, refusals, splits, dropped values."""
-    from rapport import console, lookup
+    from rapport.customers import local as lookup
+    from rapport.terminal import output
 
     decisions = lookup.identity_log(data, identifier(key) if key else None, limit)
     if json:
-        console.emit(decisions)
+        output.emit(decisions)
         return
     names = ("decision", "kind", "a", "b", "reason")
-    rows = ([*(row[name] for name in names), console.minute(row["decided_at"])] for row in decisions)
-    console.show(console.table("", (*names, "at"), rows))
+    rows = ([*(row[name] for name in names), output.minute(row["decided_at"])] for row in decisions)
+    output.show(output.table("", (*names, "at"), rows))
 
 
 @app.command()
@@ -49,24 +50,24 @@ def explain(
 
     Of a cluster, --data names the sinks' folder: decisions come from there.
     """
-    from rapport import console
+    from rapport.terminal import output
 
     keys = [identifier(one) for one in (key, other) if one]
     if from_kafka(origin, brokers):
         cluster = named(brokers, data)
-        from rapport import cluster_lookup
+        from rapport.customers import cluster as cluster_lookup
 
         found = cluster_lookup.explain(cluster, plan, *keys)
     else:
-        from rapport import lookup
+        from rapport.customers import local as lookup
 
         found = lookup.explain(data, plan, *keys)
     if json:
-        console.emit(found)
+        output.emit(found)
     else:
-        from rapport.customer import explanation
+        from rapport.terminal.customer_card import explanation
 
-        console.show(*explanation(found))
+        output.show(*explanation(found))
 
 
 @app.command()
@@ -86,27 +87,27 @@ def split(
     json: Json = False,
 ) -> None:
     """Take two people apart for good: each event goes with its identifier, and nothing joins the two again."""
-    from rapport import console
+    from rapport.terminal import output
 
     sides = [[identifier(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b))]
     if to_kafka(to, brokers):
         cluster = named(brokers, data)
-        from rapport import cluster_surgery
+        from rapport.customers import split_cluster
 
-        parts = cluster_surgery.split(cluster, *sides)
+        parts = split_cluster.split(cluster, *sides)
     else:
-        from rapport import surgery
+        from rapport.customers import split_local
 
-        parts = surgery.split(data, plan, *sides)
+        parts = split_local.split(data, plan, *sides)
     if json:
-        console.emit(parts)
+        output.emit(parts)
     else:
-        console.show(
-            console.table(
+        output.show(
+            output.table(
                 "Two customers now",
                 ("side", "customer", "identifiers", ">events"),
                 (
-                    [side, part["profile_id"], console.stacked(part["identifiers"]), part["event_count"]]
+                    [side, part["profile_id"], output.stacked(part["identifiers"]), part["event_count"]]
                     for side, part in parts.items()
                 ),
             )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.options import Json
+from rapport.commands.options import Json
 
 if TYPE_CHECKING:
-    from rules.model import Rule
+    from rules.language.model import Rule
     from schemas.errors import Problem
 
 app = typer.Typer(help="Check what marketers wrote.", no_args_is_help=True)
@@ -28,7 +28,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Load a plan folder and report every problem of every file as file:line:column."""
-    from rapport import console, plan_folder
+    from rapport.plan import folder as plan_folder
+    from rapport.terminal import output
     from schemas.errors import PlanError
 
     try:
@@ -36,25 +37,25 @@ def check(
     except PlanError as error:
         if not json:
             raise
-        console.emit({"ok": False, "problems": [_problem(problem) for problem in error.problems]})
+        output.emit({"ok": False, "problems": [_problem(problem) for problem in error.problems]})
         raise typer.Exit(error.exit_code) from None
     if json:
-        console.emit(
+        output.emit(
             {
                 "ok": True,
                 "rules": [{"rule": rule.name, "version": rule.version, "status": rule.status} for rule in rules],
             }
         )
         return
-    console.show(
-        console.table(
+    output.show(
+        output.table(
             "",
             ("rule", "status", "when", "then", "purpose", "owner"),
             ([rule.name, rule.status, _when(rule), _then(rule), rule.purpose, rule.owner] for rule in rules),
         )
     )
-    console.say(
-        f"{console.counted(len(rules), 'rule')}, no problems."
+    output.say(
+        f"{output.counted(len(rules), 'rule')}, no problems."
         if rules
         else f"No rules in {folder / 'rules'}; `rapport init` writes a first one."
     )

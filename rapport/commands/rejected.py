@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
-from rapport.options import cluster as named
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
+from rapport.commands.options import cluster as named
 
 if TYPE_CHECKING:
-    from rapport import feeding
-    from rapport.runs import Report
+    from rapport.replay import cluster as cluster_replay
+    from rapport.replay.local import Report
 
 app = typer.Typer(help="What was refused and why, the originals, and another try.", no_args_is_help=True)
 
@@ -26,16 +26,17 @@ def list_(
     json: Json = False,
 ) -> None:
     """The newest refusals: what was wrong and what was expected."""
-    from rapport import console, refused
+    from rapport.replay import rejected
+    from rapport.terminal import output
 
-    found = refused.newest(data, limit)
+    found = rejected.newest(data, limit)
     if json:
-        console.emit(found)
+        output.emit(found)
         return
     names = ("source", "code", "field", "value", "expectation")
-    rows = ([row["id"][:8], console.minute(row["rejected_at"]), *(row[name] for name in names)] for row in found)
-    console.show(console.table("", ("id", "at", *names), rows))
-    console.say("The original bytes: rapport rejected show ID. After the cause is mended: rapport rejected replay.")
+    rows = ([row["id"][:8], output.minute(row["rejected_at"]), *(row[name] for name in names)] for row in found)
+    output.show(output.table("", ("id", "at", *names), rows))
+    output.say("The original bytes: rapport rejected show ID. After the cause is mended: rapport rejected replay.")
 
 
 @app.command()
@@ -45,18 +46,17 @@ def show(
     json: Json = False,
 ) -> None:
     """The original bytes of one refusal."""
-    from rapport import console, refused
+    from rapport.replay import rejected
+    from rapport.terminal import output
 
-    found = refused.one(data, id_)
+    found = rejected.one(data, id_)
     if json:
-        console.emit(found.json())
+        output.emit(found.json())
         return
     if found.cut:
-        console.say(
-            f"The first {len(found.original):,} of {found.length:,} bytes; SHA-256 of the whole: {found.sha256}"
-        )
+        output.say(f"The first {len(found.original):,} of {found.length:,} bytes; SHA-256 of the whole: {found.sha256}")
     if sys.stdout.isatty():
-        console.show(console.plain(found.original.decode("utf-8", "backslashreplace")))
+        output.show(output.plain(found.original.decode("utf-8", "backslashreplace")))
     else:
         sys.stdout.buffer.write(found.original + b"\n")
 
@@ -69,24 +69,25 @@ def replay(
 
     Of a cluster, --data names the sinks' folder: the originals come from there.
     """
-    from rapport import console, refused
+    from rapport.replay import rejected
+    from rapport.terminal import output
 
     cluster = named(brokers, data) if to_kafka(to, brokers) else None
-    report: Report | feeding.Report
-    with console.progress("replay") as progress:
+    report: Report | cluster_replay.Report
+    with output.progress("replay") as progress:
         if cluster is not None:
-            report, cut = refused.send(cluster, plan, ids or [], progress)
+            report, cut = rejected.send(cluster, plan, ids or [], progress)
             told = f"{report.sent:,} sent to {report.topic}, {report.rejected:,} refused again."
         else:
-            report, cut = refused.replay(data, plan, ids or [], progress)
+            report, cut = rejected.replay(data, plan, ids or [], progress)
             counts = report.counts
             told = f"{counts.applied:,} applied, {counts.duplicate:,} duplicate, {counts.rejected:,} refused again."
     if json:
-        console.emit({**report.json(), "cut": cut})
+        output.emit({**report.json(), "cut": cut})
     else:
-        console.show(told)
+        output.show(told)
         if cut:
-            console.say(
+            output.say(
                 f"{cut:,} were longer than is kept of an original and cannot be replayed; "
                 "send them again from their source."
             )

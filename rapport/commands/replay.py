@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
 
 if TYPE_CHECKING:
-    from rapport import feeding
-    from rapport.runs import Report
-    from rapport.sources import Source
+    from rapport.replay import cluster as cluster_replay
+    from rapport.replay.local import Report
+    from rapport.replay.sources import Source
 
 ClockName = Annotated[
     str,
@@ -43,7 +43,7 @@ def replay(
     json: Json = False,
 ) -> None:
     """Take event files in; again changes nothing."""
-    from rapport.sources import files as sources
+    from rapport.replay.sources import files as sources
 
     if _to_kafka(to, brokers, clock, until):
         _send(sources(files), "replay", brokers, strict, plan, json)
@@ -66,7 +66,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Take a table in as events, by SQL; again changes nothing."""
-    from rapport.sources import table
+    from rapport.replay.sources import table
     from schemas.errors import UsageError
 
     try:
@@ -92,21 +92,23 @@ def _to_kafka(to: str | None, brokers: str | None, clock: str, until: str | None
 def _send(
     sources: Sequence[Source], label: str, brokers: str | None, strict: bool, plan: Path | None, json: bool
 ) -> None:
-    from rapport import console, feeding, plan_folder
-    from rapport.options import cluster
+    from rapport.commands.options import cluster
+    from rapport.plan import folder as plan_folder
+    from rapport.replay import cluster as cluster_replay
+    from rapport.terminal import output
 
     target = cluster(brokers)
     loaded = plan_folder.load(plan)
-    with console.progress(label) as progress:
-        report = feeding.run(target, loaded, sources, progress)
+    with output.progress(label) as progress:
+        report = cluster_replay.run(target, loaded, sources, progress)
     if json:
-        console.emit(report.json())
+        output.emit(report.json())
     if report.broken:
         raise report.broken
     if not json:
         _show_sent(report)
     if report.exit_code:
-        console.say(
+        output.say(
             "Stopped. What was read is sent; run the same command again for the rest, "
             "what is in already counts as duplicate."
         )
@@ -124,15 +126,16 @@ def _take(
     plan: Path | None,
     json: bool,
 ) -> None:
-    from rapport import console, plan_folder
-    from rapport.runs import Clock, run
+    from rapport.plan import folder as plan_folder
+    from rapport.replay.local import Clock, run
+    from rapport.terminal import output
 
     chosen, end = _times(clock, until)
     loaded = plan_folder.load(plan)
-    with console.progress(label) as progress:
+    with output.progress(label) as progress:
         report = run(data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
     if json:
-        console.emit(report.json())
+        output.emit(report.json())
     if report.broken:
         raise report.broken
     if not json:
@@ -159,12 +162,12 @@ def _times(clock: str, until: str | None) -> tuple[str, int | None]:
 
 
 def _show(report: Report, data: Path) -> None:
-    from rapport import console
+    from rapport.terminal import output
 
     counts = report.counts
     rate = counts.read / report.seconds if report.seconds else 0
-    console.show(
-        console.fields(
+    output.show(
+        output.fields(
             {
                 "read": f"{counts.read:,} in {report.seconds:.1f} s ({rate:,.0f} a second)",
                 "applied": f"{counts.applied:,}",
@@ -178,12 +181,12 @@ def _show(report: Report, data: Path) -> None:
     )
 
 
-def _show_sent(report: feeding.Report) -> None:
-    from rapport import console
+def _show_sent(report: cluster_replay.Report) -> None:
+    from rapport.terminal import output
 
     rate = report.read / report.seconds if report.seconds else 0
-    console.show(
-        console.fields(
+    output.show(
+        output.fields(
             {
                 "read": f"{report.read:,} in {report.seconds:.1f} s ({rate:,.0f} a second)",
                 "sent": f"{report.sent:,}",
@@ -195,18 +198,18 @@ def _show_sent(report: feeding.Report) -> None:
 
 
 def _remark(report: Report, clock: str, plan: Path | None) -> None:
-    from rapport import console
+    from rapport.terminal import output
 
     counts = report.counts
     if report.exit_code:
-        console.say(
+        output.say(
             "Stopped. What was taken is kept and published; run the same command again for the rest, "
             "what is in already counts as duplicate."
         )
     if counts.rejected:
-        console.say(f"{counts.rejected:,} rejected: rapport rejected list")
+        output.say(f"{counts.rejected:,} rejected: rapport rejected list")
     if counts.late and clock == "wall":
-        console.say(
+        output.say(
             f"{counts.late:,} events were too old to start rules (more than 72 h). To run history as if it were live, "
             "replay it with --clock events into a fresh data folder (--data DIR)."
             + ("" if plan else " Rules come from a plan folder: --plan DIR.")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.options import Json, Plan
+from rapport.commands.options import Json, Plan
 
 if TYPE_CHECKING:
-    from rapport.demo import Demo
+    from rapport.demo.tour import Demo
 
 
 def demo(
@@ -22,13 +22,13 @@ def demo(
     json: Json = False,
 ) -> None:
     """A month of a shop with many channels: generate, run, show what happened."""
-    from rapport import console
-    from rapport.demo import demo as made
+    from rapport.demo.tour import demo as made
+    from rapport.terminal import output
 
-    with console.progress("a month of events") as progress:
+    with output.progress("a month of events") as progress:
         shown = made(data, plan, seed, progress)
     if json:
-        console.emit(_json(shown))
+        output.emit(_json(shown))
     else:
         _show(shown)
     if shown.report is not None and shown.report.exit_code:
@@ -41,15 +41,15 @@ def _json(shown: Demo) -> dict[str, Any]:
 
 
 def _show(shown: Demo) -> None:
-    from rapport import console
-    from rapport.console import table
-    from rapport.customer import card
-    from rapport.demo import EVENTS
+    from rapport.demo.tour import EVENTS
+    from rapport.terminal import output
+    from rapport.terminal.customer_card import card
+    from rapport.terminal.output import table
 
     totals = shown.totals
     if shown.report is None:
-        console.say(f"This demo has run before; here it is again. To start afresh: rm -r {shown.data}")
-    console.show(
+        output.say(f"This demo has run before; here it is again. To start afresh: rm -r {shown.data}")
+    output.show(
         f"{totals['read']:,} events of a month in {totals['seconds']:.1f} s: {totals['applied']:,} applied, "
         f"{totals['duplicate']:,} duplicate, {totals['rejected']:,} rejected; {totals['merges']:,} merges, "
         f"{totals['triggers']:,} triggers.",
@@ -84,12 +84,12 @@ def init(
     json: Json = False,
 ) -> None:
     """A plan folder with one commented rule, its test, identity.yaml and the editor schema."""
-    from rapport import console
-    from rapport.init import write_plan
+    from rapport.plan.init import write_plan
+    from rapport.terminal import output
 
     written = write_plan(folder)
     if json:
-        console.emit({"folder": str(folder), "files": [str(path) for path in written]})
+        output.emit({"folder": str(folder), "files": [str(path) for path in written]})
         return
-    console.show(*(console.plain(str(path)) for path in written))
-    console.say(f"Check it after every change: rapport rules check {folder}")
+    output.show(*(output.plain(str(path)) for path in written))
+    output.say(f"Check it after every change: rapport rules check {folder}")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from rapport.options import DATA, Brokers, Data, HttpPort, Plan
-from rapport.options import cluster as named
+from rapport.commands.options import DATA, Brokers, Data, HttpPort, Plan
+from rapport.commands.options import cluster as named
 
 
 def worker(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, http_port: HttpPort = None) -> None:
     """Take events from Kafka and act on them, until told to stop; any number share the partitions."""
     cluster = named(brokers, data, http_port=http_port)
-    from rapport import plan_folder
-    from rapport.working import work
+    from rapport.plan import folder as plan_folder
+    from rapport.services.worker import work
 
     code = work(cluster, plan_folder.load(plan))
     if code:

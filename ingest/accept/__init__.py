@@ -1,0 +1,1 @@
+"""From raw bytes to accepted events, pure: what is kept, what is refused and why."""

@@ -1,0 +1,114 @@
+"""Customers as the running workers know them, asked over HTTP.
+
+Where they are, the brokers know from the workers' consumer group.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from rapport.customers.local import UnknownCustomer, explained, meant, refused_only, triggers, unknown
+from schemas.errors import ClusterError
+from schemas.keys import key_of, partition_of, profile_id
+from stream.kafka.cluster import Cluster
+from stream.kafka.placement import placement
+
+PATIENCE = 5.0
+"""Seconds a worker may take to answer; it may have to ask another one."""
+MOVING = 10.0
+"""Seconds for which workers are asked again; a killed one's partitions are elsewhere by then."""
+PAUSE = 0.3
+
+
+def profile(cluster: Cluster, key: str) -> dict[str, Any]:
+    """What `lookup.profile` gives, from the workers' committed rows; triggers from what is published in `cluster.data`.
+
+    Raises UnknownCustomer, and ClusterError where no worker can answer.
+    """
+    found = asked(cluster, key)
+    return {**found, "triggers": triggers(cluster.data, found["profile_ids"])}
+
+
+def explain(cluster: Cluster, plan: Path | None, *keys: str) -> dict[str, Any]:
+    """What `lookup.explain` gives, from the workers' committed rows and the decisions published in `cluster.data`.
+
+    Raises UnknownCustomer, and ClusterError where no worker can answer.
+    """
+    return explained(cluster.data, [_cluster(cluster, plan, key) for key in keys])
+
+
+def _cluster(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
+    written = [each for each in (key, meant(plan, key)) if each]
+    try:
+        found = asked(cluster, key)
+    except UnknownCustomer:
+        return refused_only(cluster.data, written)
+    members = identifiers(found)
+    root = next(member for member in members if profile_id(member) == found["profile_id"])
+    return {
+        "identifier": next((each for each in written if each in members), key),
+        "root": root,
+        "profile_id": found["profile_id"],
+        "members": [root, *sorted(set(members) - {root})],
+    }
+
+
+def identifiers(found: Mapping[str, Any]) -> list[str]:
+    """The keys of a customer."""
+    return [key_of(each["type"], each["value"]) for each in found["identifiers"]]
+
+
+def asked(cluster: Cluster, key: str) -> dict[str, Any]:
+    """`profiles.view.profile` of the customer who has a key. Raises UnknownCustomer and ClusterError.
+
+    Asks again for a while where no worker can answer yet: partitions may be moving from one to another.
+    """
+    until = time.monotonic() + MOVING
+    while True:
+        reasons = []
+        for url in _urls(cluster, key):
+            status, answer = got(url, "/profile?" + urlencode({"id": key}), cluster.http_token)
+            if status == HTTPStatus.OK:
+                return answer
+            if status == HTTPStatus.NOT_FOUND:
+                raise unknown(key)
+            if status == HTTPStatus.UNAUTHORIZED:
+                raise ClusterError(f"The worker at {url} refuses the token: name its file in RAPPORT_HTTP_TOKEN_FILE.")
+            reasons.append(f"{url}: {answer.get('error', status)}")
+        if time.monotonic() > until:
+            raise ClusterError(f"No worker could answer; try again, or see rapport doctor. {'; '.join(reasons)}")
+        time.sleep(PAUSE)
+
+
+def _urls(cluster: Cluster, key: str) -> list[str]:
+    """The worker that has the home first; any other can route."""
+    urls = placement(cluster).urls
+    if not urls:
+        raise ClusterError(
+            f"No worker is in the group {cluster.consumer_group} at {', '.join(cluster.brokers)}: start one with "
+            "rapport worker, or check RAPPORT_GROUP and RAPPORT_TOPIC_PREFIX."
+        )
+    events, home = cluster.topic("events"), partition_of(key, cluster.partitions)
+    return sorted(urls, key=lambda url: home not in urls[url].get(events, ()))
+
+
+def got(url: str, path: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
+    """A worker's answer, status and JSON; status 0 where there is none. No proxy, no redirect: the token stays here."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    worker = urlsplit(url)
+    with closing(HTTPConnection(worker.hostname or "", worker.port, timeout=PATIENCE)) as connection:
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, orjson.loads(answer.read())
+        except (OSError, HTTPException, ValueError) as error:
+            return 0, {"error": str(error) or type(error).__name__}

@@ -1,0 +1,122 @@
+"""Finding customers and the reasons for their identity. Reads only, also while an engine runs.
+
+One customer comes from the rows, as they are this moment; a search and the log come from what was published last.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rapport.customers import queries
+from rapport.customers.explanation import between, chain
+from schemas.errors import RapportError
+from schemas.keys import split_key
+from stream.embedded.reader import Reader
+
+
+class UnknownCustomer(RapportError):
+    """Nobody has this identifier."""
+
+
+def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
+    """The customer who has this identifier: `profiles.view.profile` and `triggers`. Raises UnknownCustomer."""
+    with Reader.open(data) as reader:
+        found = reader.profile(_known(reader, plan, key))
+    assert found is not None
+    return {**found, "triggers": triggers(data, found["profile_ids"])}
+
+
+def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
+    """What was last done for a customer; nothing where nothing is published yet."""
+    if not queries.exists(data):
+        return []
+    found = queries.rows(data, "triggers_of", {"profile_ids": profile_ids})
+    return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in found]
+
+
+def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict[str, Any]:
+    """How the customer of `a` came together, or why `a` and `b` are one customer or are not. Raises UnknownCustomer.
+
+    `{"same": bool | None, "declared_apart": bool, "clusters": [...], "links": [decisions], "against": [decisions]}`.
+    """
+    with Reader.open(data) as reader:
+        clusters = [_cluster(reader, data, plan, key) for key in (a, b) if key is not None]
+        keys = [cluster["identifier"] for cluster in clusters]
+        apart = len(keys) == 2 and reader.apart(*keys)
+    return {**explained(data, clusters), "declared_apart": apart}
+
+
+def explained(data: Path, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same for clusters that are known, by the decisions published; declared apart by a split in them."""
+    members = [cluster["members"] for cluster in clusters]
+    decisions = queries.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
+    if len(clusters) == 1:
+        merges = [decision for decision in decisions if decision["kind"] == "merge"]
+        others = [decision for decision in decisions if decision["kind"] != "merge"]
+        return {"same": None, "declared_apart": False, "clusters": clusters, "links": merges, "against": others}
+    same = clusters[0]["root"] == clusters[1]["root"]
+    keys = [cluster["identifier"] for cluster in clusters]
+    against = [] if same else between(decisions, *members)
+    return {
+        "same": same,
+        "declared_apart": any(decision["kind"] == "split" for decision in against),
+        "clusters": clusters,
+        "links": chain(decisions, *keys) if same else [],
+        "against": against,
+    }
+
+
+def _cluster(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
+    try:
+        known = _known(reader, plan, key)
+    except UnknownCustomer:
+        return refused_only(data, [each for each in (key, meant(plan, key)) if each])
+    return {**(reader.cluster(known) or {}), "identifier": known}
+
+
+def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
+    """An identifier, in what ways it may be written, that was only ever refused: it stands alone.
+
+    Raises UnknownCustomer where it was not.
+    """
+    if not queries.rows(data, "identity_of", {"keys": keys}):
+        raise unknown(keys[0])
+    return {"identifier": keys[-1], "root": keys[-1], "profile_id": None, "members": [keys[-1]]}
+
+
+def _known(reader: Reader, plan: Path | None, key: str) -> str:
+    """The key under which this identifier is stored: as written, else as its type normalizes it."""
+    if reader.cluster(key) is not None:
+        return key
+    usual = meant(plan, key)
+    if usual is not None and reader.cluster(usual) is not None:
+        return usual
+    raise unknown(key)
+
+
+def unknown(key: str) -> UnknownCustomer:
+    """What to say when nobody has this identifier."""
+    type_, value = split_key(key)
+    return UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
+
+
+def meant(plan: Path | None, key: str) -> str | None:
+    """The key as an event that names it would have got it."""
+    from profiles.identifiers import normalized
+    from rapport.plan import folder as plan_folder
+
+    return normalized(key, plan_folder.load(plan).identity)
+
+
+def find(data: Path, text: str, limit: int) -> list[dict[str, Any]]:
+    """Customers who have `text` in an identifier or a trait value: exact hits first, then the most recently seen."""
+    return queries.rows(data, "find", {"text": text, "limit": limit})
+
+
+def identity_log(data: Path, key: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest identity decisions, newest first, of all customers or of one identifier."""
+    return queries.rows(data, "identity_log", {"key": key, "limit": limit})

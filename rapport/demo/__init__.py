@@ -1,0 +1,1 @@
+"""The demo: a month of a made-up shop."""

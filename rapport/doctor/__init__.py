@@ -1,0 +1,1 @@
+"""Data folders and clusters looked over, without touching them."""

@@ -1,0 +1,192 @@
+"""Looks a data folder over without touching it. Each check says what it found and what to do; none stops the next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rapport.plan import folder as plan_folder
+from rapport.replay.sort import SCRATCH
+from schemas.errors import DataFolderError, PlanError, RapportError, RowError
+from schemas.topics import OUTPUTS
+from sinks.lake import manifest
+from sinks.marts.publisher import is_current
+from stream.embedded.reader import Reader
+from stream.embedded.store import LAKE, PUBLISHED
+
+ANOTHER = "restore the folder from a backup, or replay into a new one"
+"""What is left to do where what is damaged cannot be mended here."""
+FREE_FAIL = 200 * 1024 * 1024
+FREE_WARN = 2 * 1024 * 1024 * 1024
+
+
+class Verdict(StrEnum):
+    ok = "ok"
+    warn = "warn"
+    fail = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine(data: Path, plan: Path | None) -> list[Finding]:
+    """Every check, in the order in which trouble usually starts."""
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("plan", lambda: of_plan(plan)),
+        ("disk", lambda: of_disk(data)),
+        ("store", lambda: _store(data)),
+        ("lake", lambda: _lake(data)),
+        ("published", lambda: _published(data)),
+        ("leftovers", lambda: _leftovers(data)),
+    ]
+    if not data.is_dir():
+        checks = checks[:2]
+    findings: list[Finding] = []
+    for name, check in checks:
+        try:
+            findings += check()
+        except RapportError as error:
+            damaged = type(error) in (DataFolderError, RowError)
+            findings.append(Finding(name, Verdict.fail, str(error), ANOTHER if damaged else ""))
+        except OSError as error:
+            findings.append(
+                Finding(name, Verdict.fail, f"{error.filename}: {error.strerror}", "check its permissions and the disk")
+            )
+    if not data.is_dir():
+        advice = "rapport replay or rapport demo makes one; name another with --data DIR"
+        findings.append(Finding("store", Verdict.fail, f"{data} does not exist", advice))
+    return findings
+
+
+def of_plan(folder: Path | None) -> Iterator[Finding]:
+    """Whether it can be loaded."""
+    if folder is None:
+        yield Finding(
+            "plan", Verdict.ok, "none named: defaults, no rules", "a plan folder: rapport init, then --plan DIR"
+        )
+        return
+    try:
+        rules = plan_folder.load(folder).rules.rules
+    except PlanError as error:
+        yield Finding(
+            "plan", Verdict.fail, f"{len(error.problems)} problems in {folder}", f"rapport rules check {folder}"
+        )
+        return
+    yield Finding("plan", Verdict.ok, f"{len(rules)} rules in {folder}")
+
+
+def of_disk(data: Path) -> Iterator[Finding]:
+    """Whether there is room, and leave to write."""
+    place = next(folder for folder in (data.absolute(), *data.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / 1e9:,.1f} GB free under {data}"
+    if free < FREE_FAIL:
+        yield Finding("disk", Verdict.fail, found, "free some space before the next run")
+    elif free < FREE_WARN:
+        yield Finding("disk", Verdict.warn, found, "free some space soon")
+    else:
+        yield Finding("disk", Verdict.ok, found)
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            "disk", Verdict.fail, f"{place} is read-only", "mount it for writing, or name another folder with --data"
+        )
+
+
+def _store(data: Path) -> Iterator[Finding]:
+    if manifest.of_kafka(data / LAKE):
+        yield Finding("store", Verdict.ok, "none: sinks fill this folder", "rapport doctor --brokers looks at the rest")
+        return
+    with Reader.open(data) as reader:
+        state = reader.state()
+    outputs = state.get("outputs", {})
+    lake = {topic: sum(each.next_offset for each in manifest.load_all(data / LAKE, topic)) for topic in OUTPUTS}
+    events = state.get("outputs", {}).get("facts", 0)
+    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, {events:,} events")
+    waiting = sum(outputs.values()) - sum(lake.values())
+    if waiting < 0:
+        yield Finding(
+            "store",
+            Verdict.fail,
+            "the lake is ahead of the store",
+            "store and lake are of different ages: restore both",
+        )
+    elif waiting:
+        yield Finding(
+            "store",
+            Verdict.warn,
+            f"{waiting:,} outputs are not in Parquet yet",
+            "any run writes them; rapport compact does, too",
+        )
+
+
+def _lake(data: Path) -> Iterator[Finding]:
+    files = [
+        (topic, file) for topic in OUTPUTS for each in manifest.load_all(data / LAKE, topic) for file in each.files
+    ]
+    missing = [file.path for _, file in files if not (data / LAKE / file.path).is_file()]
+    cut = [
+        file.path
+        for _, file in files
+        if file.path not in missing and (data / LAKE / file.path).stat().st_size != file.bytes
+    ]
+    for paths, what in ((missing, "missing"), (cut, "of another size than written")):
+        if paths:
+            yield Finding(
+                "lake", Verdict.fail, f"{len(paths)} files {what}, first {paths[0]}", "restore the lake from a backup"
+            )
+    if not missing and not cut:
+        yield Finding(
+            "lake", Verdict.ok, f"{len(files):,} files, {sum(file.rows for _, file in files):,} rows, all there"
+        )
+    named = {file.path for _, file in files}
+    strays = [
+        path
+        for topic in OUTPUTS
+        for path in (data / LAKE / topic).rglob("*.parquet")
+        if str(path.relative_to(data / LAKE)) not in named
+    ]
+    if strays:
+        yield Finding(
+            "lake", Verdict.warn, f"{len(strays):,} files that nothing names", "harmless; rapport compact removes them"
+        )
+    if len(files) > 1_000:
+        yield Finding("lake", Verdict.warn, f"{len(files):,} files", "rapport compact makes queries faster")
+
+
+def _published(data: Path) -> Iterator[Finding]:
+    if is_current(data / LAKE, data / PUBLISHED):
+        yield Finding("published", Verdict.ok, f"{PUBLISHED} shows all of the lake")
+    else:
+        yield Finding(
+            "published",
+            Verdict.warn,
+            f"{PUBLISHED} is older than the lake",
+            "any run publishes; rapport compact does, too",
+        )
+
+
+def _leftovers(data: Path) -> Iterator[Finding]:
+    if (data / SCRATCH).exists():
+        yield Finding(
+            "leftovers",
+            Verdict.warn,
+            f"{data / SCRATCH} of a run that ended early",
+            "the next --clock events run removes it",
+        )
+    else:
+        yield Finding("leftovers", Verdict.ok, "none")
+
+
+def listed(values: Sequence[object], most: int = 8) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(map(str, values[:most]))
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown

@@ -1,0 +1,1 @@
+"""What processes answer over HTTP: probes, metrics, customers."""

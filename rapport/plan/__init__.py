@@ -1,0 +1,1 @@
+"""The plan folder: read, and written for the first time."""

@@ -1,0 +1,1 @@
+"""What every process needs from its surroundings: clock, signals, logs, garbage collection, progress."""

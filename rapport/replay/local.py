@@ -1,0 +1,185 @@
+"""A run: sources in, everything they hold accepted or refused, applied, and at the end published.
+
+Whatever ends it (the end of the input, a broken file, Ctrl-C, SIGTERM), what it took is committed and published first.
+A run decides nothing about an event; it only hands batches from a source to the engine and watches the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rapport.process.gc import tuned_collector
+from rapport.process.signals import Stop
+from rapport.replay.sort import Sorter, sorter
+from rapport.replay.sources import BATCH, Outcome, Source
+from rapport.terminal.output import Progress
+from schemas.errors import InputError
+from schemas.messages import Event
+from stream.core.intake import Intake, at
+from stream.core.plan import Plan
+from stream.embedded.engine import Counts, Engine
+
+
+class Clock(StrEnum):
+    """What `now` is while a run lasts."""
+
+    wall = "wall"
+    events = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `counts` are of this run, except `counts.profiles`: how many there are now."""
+
+    counts: Counts
+    seconds: float
+    exit_code: int
+    """128 + signal where one ended the run, else 0."""
+    broken: InputError | None = None
+    """What kept a source from being read to its end."""
+
+    def json(self) -> dict[str, Any]:
+        counts = self.counts
+        return {
+            "read": counts.read,
+            "applied": counts.applied,
+            "duplicate": counts.duplicate,
+            "rejected": counts.rejected,
+            "profiles": counts.profiles,
+            "merges": counts.merges,
+            "triggers": counts.triggers,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def wall_now() -> int:
+    """The wall clock as an instant."""
+    return time.time_ns() // 1_000
+
+
+def run(
+    data: Path,
+    plan: Plan,
+    sources: Sequence[Source],
+    *,
+    clock: Clock,
+    progress: Progress,
+    until: int | None = None,
+) -> Report:
+    """Takes all sources into the data folder and publishes.
+
+    A second run over the same input changes nothing: every event is a duplicate then. A source that breaks is told in
+    the report; what came before it is published. Raises DataFolderError before anything is read where the folder cannot
+    be used.
+    """
+    started = time.monotonic()
+    broken: InputError | None = None
+    with tuned_collector(), Stop() as stop, Engine.open(data, plan) as engine:
+        intake = Intake(plan, wall_now)
+        feed = _Feed(engine, intake, sources, stop, progress)
+        try:
+            if clock is Clock.events:
+                feed.by_event_time(data, until)
+            else:
+                feed.as_it_comes()
+        except InputError as error:
+            broken = error
+        progress(1, None, "publishing")
+        engine.sweep(wall_now())
+        engine.publish()
+        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    engine: Engine
+    intake: Intake
+    sources: Sequence[Source]
+    stop: Stop
+    progress: Progress
+
+    def as_it_comes(self) -> None:
+        """The wall clock: time passes while the run lasts, whether input comes or not."""
+        self.engine.advance(wall_now())
+        for batch in self._batches(lambda: self.engine.counts.read):
+            self.engine.take(batch)
+            self.engine.advance(wall_now())
+
+    def by_event_time(self, data: Path, until: int | None) -> None:
+        """The events clock: history runs as if it were live, so it must be in order first."""
+        with sorter(data) as history:
+            broken = self._sort_into(history)
+            if not self.stop:
+                now = self._play(iter(history), history.count)
+                if until is not None and until > now and not self.stop:
+                    self.engine.advance(until, stepwise=True)
+        if broken is not None:
+            raise broken
+
+    def _sort_into(self, history: Sorter) -> InputError | None:
+        """Refused input has no time to be sorted by: it is taken at once. What a broken source held is not lost."""
+        events: list[Event] = []
+        refused: list[Outcome] = []
+        broken = None
+        try:
+            for batch in self._batches(lambda: history.count + self.engine.counts.read):
+                for outcome in batch:
+                    if isinstance(outcome, Event):
+                        events.append(outcome)
+                    else:
+                        refused.append(outcome)
+                history.add(events)
+                self.engine.take(refused)
+                events, refused = [], []
+        except InputError as error:
+            broken = error
+        history.add(events)
+        self.engine.take(refused)
+        return broken
+
+    def _play(self, history: Iterator[Event], total: int) -> int:
+        now = done = 0
+
+        def live() -> Iterator[Event]:
+            nonlocal now
+            for event in history:
+                now = max(now, event.occurred_at)
+                yield at(event, now)
+
+        events = live()
+        while taken := self.engine.take(islice(events, BATCH)):
+            done += taken
+            self.progress(done, total, f"{done:,} events")
+            if self.stop:
+                return now
+        if now:
+            self.engine.advance(now, stepwise=True)
+        return now
+
+    def _batches(self, read: Callable[[], int]) -> Iterator[Iterable[Outcome]]:
+        return batches(self.sources, self.intake, self.stop, self.progress, read)
+
+
+def batches(
+    sources: Sequence[Source], intake: Intake, stop: Stop, progress: Progress, read: Callable[[], int]
+) -> Iterator[Iterable[Outcome]]:
+    """Batches of all sources one after the other, until somebody asks to stop; each must be read to its end."""
+    for number, source in enumerate(sources):
+        consumed: list[int | None] = [0, None]
+
+        def seen(done: int, total: int | None, consumed: list[int | None] = consumed) -> None:
+            consumed[:] = [done, total]
+
+        for batch in source.batches(intake, seen):
+            yield batch
+            if stop:
+                return
+            done, total = consumed
+            share = (done or 0) / total if total else 0.0
+            progress(number + share, len(sources) if total else None, f"{read():,} read")

@@ -1,0 +1,102 @@
+"""Refused input, looked at and tried again. It reads what was published; the originals are never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rapport.customers import queries
+from rapport.plan import folder as plan_folder
+from rapport.replay.local import Clock, Report, run
+from rapport.replay.sources import Source, kept
+from rapport.terminal.output import Progress
+from schemas.errors import RapportError
+
+if TYPE_CHECKING:
+    from rapport.replay import cluster as cluster_replay
+    from stream.kafka.cluster import Cluster
+
+ALL = 1 << 62
+
+
+class UnknownRefusal(RapportError):
+    """No refused input has this id, or more than one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refusal with its original, which above 64 KiB is only the beginning of it."""
+
+    id: str
+    rejected_at: str
+    source: str
+    stage: str
+    code: str
+    field: str
+    value: str
+    expectation: str
+    length: int
+    sha256: str
+    original: bytes
+
+    @property
+    def cut(self) -> bool:
+        return len(self.original) < self.length
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "original": self.original.decode("utf-8", "backslashreplace"), "cut": self.cut}
+
+
+def newest(data: Path, limit: int) -> list[dict[str, Any]]:
+    """The newest refusals without their originals."""
+    found = queries.rows(data, "refused", {"ids": None, "limit": limit, "with_payload": False})
+    return [{name: value for name, value in row.items() if name != "payload"} for row in found]
+
+
+def one(data: Path, id_: str) -> Refused:
+    """The refusal whose id starts so. Raises UnknownRefusal."""
+    found = _with_originals(data, [id_])
+    if len(found) != 1:
+        raise UnknownRefusal(
+            f"{len(found) or 'no'} refused inputs have an id that starts with {id_!r}; ids: rapport rejected list"
+        )
+    return found[0]
+
+
+def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[Report, int]:
+    """Takes originals in again. Returns the report and how many originals are not whole, so could not be taken.
+
+    What is refused for the same reason again is not recorded again. Raises UnknownRefusal for an id nobody has.
+    """
+    sources, cut = _originals(data, ids)
+    return run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress), cut
+
+
+def send(
+    cluster: Cluster, plan: Path | None, ids: Sequence[str], progress: Progress
+) -> tuple[cluster_replay.Report, int]:
+    """The same into a cluster, whose sinks publish in `cluster.data`. Raises UnknownRefusal and ClusterError."""
+    from rapport.replay import cluster as cluster_replay
+
+    sources, cut = _originals(cluster.data, ids)
+    return cluster_replay.run(cluster, plan_folder.load(plan), sources, progress), cut
+
+
+def _originals(data: Path, ids: Sequence[str]) -> tuple[list[Source], int]:
+    """By source, the oldest first, and how many are not whole."""
+    found = _with_originals(data, ids or None)
+    for id_ in ids:
+        if not any(each.id.startswith(id_) for each in found):
+            raise UnknownRefusal(f"no refused input has an id that starts with {id_!r}; ids: rapport rejected list")
+    originals: dict[str, list[bytes]] = {}
+    for each in reversed(found):
+        if not each.cut:
+            originals.setdefault(each.source, []).append(each.original)
+    return [kept(lines, source) for source, lines in originals.items()], sum(each.cut for each in found)
+
+
+def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:
+    found = queries.rows(data, "refused", {"ids": ids, "limit": ALL, "with_payload": True})
+    return [Refused(original=row.pop("payload"), **row) for row in found]

@@ -1,0 +1,121 @@
+"""Where a run's events come from: files, standard input, a table read by SQL, or bytes kept from an earlier refusal.
+
+A source hands out batches. One that may fall silent (a pipe, standard input) hands out an empty batch now and then, so
+that what came in is committed and timers are looked at while it is silent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from queue import Empty, Queue
+
+from rapport.process.signals import WAITING
+from schemas.errors import UsageError
+from schemas.messages import Event, Rejected
+from stream.core.intake import Intake
+
+BATCH = 4_000
+PATIENCE = 0.2
+"""Seconds after which a batch is closed, full or not: what trickles in is committed as it comes."""
+
+Outcome = Event | Rejected
+Seen = Callable[[int, int | None], None]
+"""Told how many bytes have been read, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    name: str
+    outcomes: Callable[[Intake, Seen], Iterator[Outcome]]
+    may_wait: bool = False
+
+    def batches(self, intake: Intake, seen: Seen) -> Iterator[Iterable[Outcome]]:
+        """Each batch is made while it is read: read it to its end before asking for the next."""
+        outcomes = self.outcomes(intake, seen)
+        if self.may_wait:
+            yield from _patient(outcomes)
+        else:
+            for first in outcomes:
+                yield chain((first,), islice(outcomes, BATCH - 1))
+
+
+def files(names: Iterable[str]) -> list[Source]:
+    """Files of NDJSON; `-` is standard input. Raises UsageError where one does not exist."""
+    sources = []
+    for name in names:
+        if name == "-":
+            sources.append(Source("stdin", _lines(name, "stdin"), may_wait=True))
+            continue
+        path = Path(name)
+        if path.is_dir():
+            raise UsageError(f"{name} is a folder; name the files in it, for example {name.rstrip('/')}/*.ndjson")
+        if not path.exists():
+            raise UsageError(f"{name}: no such file")
+        sources.append(Source(path.name, _lines(name, path.name), may_wait=not path.is_file()))
+    return sources
+
+
+def _lines(path: str, name: str) -> Callable[[Intake, Seen], Iterator[Outcome]]:
+    def outcomes(intake: Intake, seen: Seen) -> Iterator[Outcome]:
+        from ingest.files import read_lines
+
+        return intake.lines(read_lines(path, seen), name)
+
+    return outcomes
+
+
+def table(path: Path, sql: str) -> Source:
+    """A CSV, Parquet or JSON file as events, by a SELECT from `source`."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+
+    def outcomes(intake: Intake, _seen: Seen) -> Iterator[Outcome]:
+        from ingest.imports import rows
+
+        return intake.values(rows(path, sql), path.name)
+
+    return Source(path.name, outcomes)
+
+
+def kept(originals: Iterable[bytes], name: str) -> Source:
+    """Originals of refused input, once more."""
+    return Source(name, lambda intake, _seen: intake.lines(originals, name))
+
+
+def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+    """Batches that close when they are full or when their time is over; then they may be empty.
+
+    Only a thread can wait for input and leave the main one free to commit, to fire timers and to hear a signal.
+    """
+    queue: Queue[Outcome | BaseException | None] = Queue(2 * BATCH)
+
+    def read() -> None:
+        try:
+            for outcome in outcomes:
+                queue.put(outcome)
+            queue.put(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the reader of the queue
+            queue.put(error)
+
+    threading.Thread(target=read, name=WAITING, daemon=True).start()
+    while True:
+        batch: list[Outcome] = []
+        closing = time.monotonic() + PATIENCE
+        try:
+            while len(batch) < BATCH:
+                item = queue.get(timeout=max(0.0, closing - time.monotonic()))
+                if item is None or isinstance(item, BaseException):
+                    if batch:
+                        yield batch
+                    if item is not None:
+                        raise item
+                    return
+                batch.append(item)
+        except Empty:
+            pass
+        yield batch

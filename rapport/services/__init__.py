@@ -1,0 +1,1 @@
+"""Processes that stay up: worker and sink."""

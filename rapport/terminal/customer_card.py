@@ -1,0 +1,190 @@
+"""One customer on a screen, for the person who has them on the phone: who, what they bought, what happened last.
+
+Takes what `lookup` found and lays it out; knows no store. Every value of the customer is shown as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from rapport.terminal.output import fields, minute, plain, table
+
+RECENT = 12
+TRAITS = 30
+NAMES = (("first_name", "last_name"), ("firstName", "lastName"), ("name",), ("full_name",))
+DONE_BY = {"send": "sent", "alert": "alerted", "webhook": "called"}
+
+
+def card(customer: Mapping[str, Any]) -> list[RenderableType]:
+    """The whole customer."""
+    shown: list[RenderableType] = [_head(customer)]
+    shown.append(_identifiers(customer))
+    if traits := _traits(customer["traits"]):
+        shown.append(traits)
+    if customer["orders"]["count"] or customer["orders"]["last"]:
+        shown.append(_orders(customer["orders"]))
+    shown.append(_activity(customer))
+    if customer["triggers"]:
+        shown.append(_triggers(customer["triggers"]))
+    shown.append(_recent(customer["recent"]))
+    return _spaced(shown)
+
+
+def name_of(customer: Mapping[str, Any]) -> str:
+    """What to call them: a name among their traits, else their strongest identifier."""
+    traits = customer["traits"]
+    for parts in NAMES:
+        found = [str(traits[part]) for part in parts if isinstance(traits.get(part), str) and traits[part].strip()]
+        if found:
+            return " ".join(found)
+    strongest = customer["identifiers"][0]
+    return f"{strongest['type']}:{strongest['value']}"
+
+
+def money(amounts: Mapping[str, str]) -> str:
+    """`{"EUR": "1234.5"}` as `1,234.50 EUR`."""
+    return ", ".join(f"{_amount(amount)} {currency}".strip() for currency, amount in amounts.items()) or "0.00"
+
+
+def _amount(amount: str) -> str:
+    whole, _, cents = amount.partition(".")
+    return f"{int(whole):,}.{cents.ljust(2, '0')}" if whole not in ("-0", "") else f"{whole}.{cents.ljust(2, '0')}"
+
+
+def _head(customer: Mapping[str, Any]) -> Panel:
+    orders = customer["orders"]
+    first, last = minute(customer["first_seen"]), minute(customer["last_seen"])
+    lines = {
+        "seen": f"{first} to {last}, {customer['event_count']:,} events",
+        "orders": f"{orders['count']:,}, {money(orders['revenue'])}" if orders["count"] else "none",
+        "profile": customer["profile_id"],
+    }
+    if orders["refunded"]:
+        lines["refunded"] = money(orders["refunded"])
+    return Panel(fields(lines), title=plain(name_of(customer), "bold"), title_align="left", expand=False)
+
+
+def _identifiers(customer: Mapping[str, Any]) -> RenderableType:
+    return table(
+        "Identifiers",
+        ("type", "value", "first seen", "last seen"),
+        (
+            (each["type"], each["value"], minute(each["first_seen"]), minute(each["last_seen"]))
+            for each in customer["identifiers"]
+        ),
+    )
+
+
+def _traits(traits: Mapping[str, Any]) -> RenderableType | None:
+    if not traits:
+        return None
+    shown = table("Traits", ("trait", "value"), list(traits.items())[:TRAITS])
+    if len(traits) > TRAITS:
+        shown.add_row("", Text(f"and {len(traits) - TRAITS} more: --json", style="dim"))
+    return shown
+
+
+def _orders(orders: Mapping[str, Any]) -> RenderableType:
+    return table(
+        "Orders",
+        ("order", "at", ">amount", ">refunded", "currency"),
+        (
+            (
+                each["order_id"],
+                minute(each["at"]),
+                _amount(each["amount"]),
+                "" if each["refunded"] == "0" else _amount(each["refunded"]),
+                each["currency"],
+            )
+            for each in orders["last"]
+        ),
+    )
+
+
+def _activity(customer: Mapping[str, Any]) -> RenderableType:
+    channels = sorted(customer["channels"].items(), key=lambda item: -item[1]["count"])
+    events = sorted(customer["events"].items(), key=lambda item: -item[1]["count"])[:10]
+    side_by_side: list[RenderableType] = [
+        table(
+            "Channels",
+            ("channel", ">events", "last"),
+            ((name, at["count"], minute(at["last_at"])) for name, at in channels),
+        ),
+        table(
+            "Most frequent",
+            ("event", ">times", "last"),
+            ((name, at["count"], minute(at["last_at"])) for name, at in events),
+        ),
+    ]
+    for title, kind in (("Devices", "device"), ("Campaigns", "campaign"), ("Groups", "group")):
+        if found := customer[f"{kind}s"][:5]:
+            side_by_side.append(table(title, (kind, "last"), ((each[kind], minute(each["last_at"])) for each in found)))
+    return Columns(side_by_side, padding=(1, 4))
+
+
+def _triggers(triggers: list[Mapping[str, Any]]) -> RenderableType:
+    return table(
+        "Triggers",
+        ("fired", "rule", "what", "for"),
+        (
+            (minute(each["fired_at"]), each["rule"], _done(each["action"], each["payload"]), each["run_key"])
+            for each in triggers
+        ),
+    )
+
+
+def _done(action: str, payload: Mapping[str, Any]) -> str:
+    target = payload.get("channel") or payload.get("name") or ", ".join(payload.get("channels", ()))
+    about = payload.get("template") or payload.get("message") or ""
+    return " ".join(part for part in (DONE_BY.get(action, action), str(target), str(about)) if part)
+
+
+def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:
+    shown = table(
+        "Recent events",
+        ("at", "channel", "event", "through"),
+        ((minute(each["at"]), each["channel"], each["name"], each["identifier"]) for each in recent[:RECENT]),
+    )
+    if len(recent) > RECENT:
+        shown.add_row("", "", Text(f"and {len(recent) - RECENT} more: --json", style="dim"), "")
+    return shown
+
+
+def explanation(found: Mapping[str, Any]) -> list[RenderableType]:
+    """Why these are one person, or are not."""
+    clusters = found["clusters"][:1] if found["same"] else found["clusters"]
+    sections: list[RenderableType] = [plain(_verdict(found), "bold")]
+    sections += [
+        table(f"Customer {cluster['profile_id']}", ("identifier",), ([member] for member in cluster["members"]))
+        for cluster in clusters
+    ]
+    names = ("decision", "kind", "a", "b", "reason", "message_id")
+    for title, decisions in (("Joined by", found["links"]), ("Kept apart by", found["against"])):
+        rows = [[*(each[name] for name in names), minute(each["decided_at"])] for each in decisions]
+        if rows:
+            sections.append(table(title, (*names[:-1], "message", "at"), rows))
+    return _spaced(sections)
+
+
+def _spaced(sections: list[RenderableType]) -> list[RenderableType]:
+    return [part for section in sections for part in (section, "")][:-1]
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    first, *others = found["clusters"]
+    if found["same"] is None:
+        return f"{first['identifier']} is one of {len(first['members'])} identifiers of a customer."
+    pair = f"{first['identifier']} and {others[0]['identifier']}"
+    if found["same"]:
+        return f"{pair} are one customer."
+    if found["declared_apart"]:
+        return f"{pair} were declared to be different people (a split)."
+    if found["against"]:
+        return f"{pair} are two customers: joining them was refused."
+    return f"{pair} are two customers: no event has named an identifier of each."

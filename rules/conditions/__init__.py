@@ -1,0 +1,1 @@
+"""Conditions on events: the operators as a table, and how they are read from rule files."""

@@ -1,0 +1,1 @@
+"""The rule language as tables and values: keys, readers, the model, the editor schema."""

@@ -1,0 +1,1 @@
+"""Patterns over a profile's history, as functions of its signals."""

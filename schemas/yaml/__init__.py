@@ -1,0 +1,1 @@
+"""Strict YAML: values that know their place, and shapes read out of them."""

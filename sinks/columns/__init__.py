@@ -1,0 +1,1 @@
+"""Outputs as Arrow columns, pure but for Arrow's values."""

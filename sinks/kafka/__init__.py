@@ -1,0 +1,1 @@
+"""Outputs of a cluster, from Kafka into the lake."""

@@ -1,0 +1,1 @@
+"""The Parquet lake: files, the manifest that names them, compaction, durable writes and locks."""

@@ -1,0 +1,1 @@
+"""The published DuckDB file: built, scheduled, queried."""

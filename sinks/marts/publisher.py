@@ -1,0 +1,202 @@
+"""The publisher: the lake's Parquet becomes `rapport.duckdb`, swapped in whole.
+
+It reads what the manifests name, never a folder listing, and never touches the file that readers have open: a new one
+is built beside it and takes its place in one rename. What is large stays in Parquet behind views with absolute paths;
+what is looked up (customers, identifiers, orders) is a table.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from schemas.errors import DataFolderError, FolderBusy
+from schemas.topics import OUTPUTS
+from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
+from sinks.lake import durable, manifest
+from sinks.lake.manifest import Manifest
+
+MEMORY_LIMIT = "512MB"
+THREADS = 2
+
+_SQL_TYPES = {INSTANT: "TIMESTAMPTZ", JSON: "JSON", TEXTS: "VARCHAR[]", pa.int64(): "BIGINT", pa.binary(): "BLOB"}
+
+Position = tuple[str, int, int, int, str]
+"""Topic, partition, next offset, compactions, lake: what a published file was built from."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    events: int
+    customers: int
+    orders: int
+    bytes: int
+    seconds: float
+
+
+def publish(lake_root: Path, target: Path) -> PublishReport:
+    """Builds `target` from the lake and swaps it in durably. Publishing again gives the same rows; an empty lake gives
+    empty tables. Readers of the old file keep it until they reconnect.
+
+    Raises FolderBusy while another process publishes here, FolderUnwritable, FolderTooNew or DataFolderError.
+    """
+    started = time.perf_counter()
+    lake_root, target = lake_root.absolute(), target.absolute()
+    with durable.told_plainly(target):
+        durable.make_folder(target.parent)
+        with _alone(target), _workspace(target) as workspace:
+            staged = workspace / target.name
+            manifests = _manifests(lake_root)
+            counts = _build(staged, workspace, lake_root, manifests)
+            durable.sync_file(staged)
+            size = staged.stat().st_size
+            staged.replace(target)
+            durable.sync_folders([target.parent])
+    return PublishReport(*counts, size, time.perf_counter() - started)
+
+
+def is_current(lake_root: Path, target: Path) -> bool:
+    """Whether `target` shows all that the lake holds now, where it lies now. False where it is missing or unreadable.
+
+    Views hold absolute paths: a data folder that was moved or copied must be published again.
+    """
+    return published_positions(target) == lake_positions(lake_root)
+
+
+def lake_positions(lake_root: Path) -> list[Position]:
+    """What a publication of this moment would be built from, in order. Raises FolderTooNew or DataFolderError."""
+    lake_root = lake_root.absolute()
+    return sorted(_positions(lake_root, _manifests(lake_root)))
+
+
+def published_positions(target: Path) -> list[Position] | None:
+    """What `target` was built from, in order; None where it is missing or unreadable."""
+    if not target.is_file():
+        return None
+    try:
+        with duckdb.connect(str(target), read_only=True) as connection:
+            found: list[Position] = connection.execute("FROM raw.publication ORDER BY ALL").fetchall()
+    except duckdb.Error:
+        return None
+    return found
+
+
+def _build(
+    staged: Path, workspace: Path, lake_root: Path, manifests: Mapping[str, Sequence[Manifest]]
+) -> tuple[int, int, int]:
+    """Fills the staged file. Returns the numbers of events, customers and orders."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "threads": THREADS,
+        "temp_directory": str(workspace / "spill"),
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+    }
+    try:
+        with duckdb.connect(str(staged), config=config) as connection:
+            connection.execute(
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = false; BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart"
+            )
+            _publish_positions(connection, _positions(lake_root, manifests))
+            for topic in OUTPUTS:
+                paths = [str(lake_root / file.path) for each in manifests[topic] for file in each.files]
+                connection.execute(topic_view(topic, paths))
+            for script in scripts():
+                connection.execute(script)
+            connection.execute("COMMIT; CHECKPOINT")
+            [(events, customers, orders)] = connection.execute(
+                "SELECT (SELECT count(*) FROM raw.facts), (SELECT count(*) FROM mart.dim_customer),"
+                " (SELECT count(*) FROM mart.fct_order)"
+            ).fetchall()
+            return events, customers, orders
+    except duckdb.Error as error:
+        raise _plainly(error, workspace.parent, lake_root) from error
+
+
+def topic_view(topic: str, paths: Sequence[str]) -> str:
+    """The statement that creates `raw.<topic>` over these files.
+
+    Instants become TIMESTAMP, always UTC: a TIMESTAMPTZ would fall on other dates for an analyst in another time zone.
+    """
+    schema = LAYOUTS[topic].schema
+    columns = ", ".join(
+        f"timezone('UTC', {field.name}) AS {field.name}" if field.type == INSTANT else field.name for field in schema
+    )
+    if paths:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        source = f"read_parquet([{listed}], hive_partitioning = false)"
+    else:
+        nothing = ", ".join(f"NULL::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}" for field in schema)
+        source = f"(SELECT {nothing} WHERE false)"
+    return f"CREATE VIEW raw.{topic} AS SELECT {columns} FROM {source}"
+
+
+def scripts() -> list[str]:
+    """The SQL files, in order of their names."""
+    folder = resources.files("sinks") / "sql"
+    files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
+    return [each.read_text(encoding="utf-8") for each in files]
+
+
+def _publish_positions(connection: duckdb.DuckDBPyConnection, positions: Sequence[Position]) -> None:
+    connection.execute(
+        "CREATE TABLE raw.publication"
+        " (topic VARCHAR, partition BIGINT, next_offset BIGINT, compactions BIGINT, lake VARCHAR)"
+    )
+    if positions:
+        connection.executemany("INSERT INTO raw.publication VALUES (?, ?, ?, ?, ?)", positions)
+
+
+def _manifests(lake_root: Path) -> dict[str, list[Manifest]]:
+    return {topic: manifest.load_all(lake_root, topic) for topic in OUTPUTS}
+
+
+def _positions(lake_root: Path, manifests: Mapping[str, Sequence[Manifest]]) -> list[Position]:
+    return [
+        (topic, each.partition, each.next_offset, each.compactions, str(lake_root))
+        for topic, found in manifests.items()
+        for each in found
+    ]
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Two publishers at once would build in the same workspace."""
+    with target.with_name(target.name + ".lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderBusy(
+                f"Another process is publishing {target}. Wait for it, then run the command again."
+            ) from error
+        yield
+
+
+@contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """An empty folder beside the target, on the same disk; what a crash left in it goes."""
+    workspace = target.with_name(target.name + ".building")
+    shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir()
+    try:
+        yield workspace
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _plainly(error: duckdb.Error, folder: Path, lake_root: Path) -> DataFolderError:
+    text = str(error)
+    if any(os.strerror(code) in text for code in durable.FULL):
+        return durable.full(folder)
+    first_line = text.partition("\n")[0]
+    return DataFolderError(f"The lake {lake_root} cannot be published ({first_line}). Run `rapport doctor`.")

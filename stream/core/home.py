@@ -1,0 +1,410 @@
+"""The step of a lane: one record in, its effects out. The same code runs embedded, on Kafka and in the simulator.
+
+An event goes to its home (the row of its strongest identifier), which drops it if its message id was seen, asks the
+linker about the other identifiers, and applies it to the profile here or forwards it to where the row points. Only the
+linker's orders change a pointer, a root or a member set. A step never raises for what an event holds, reads no clock,
+and depends on nothing but the rows, the record, `now` and the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from profiles.facets import ORDERS, fold_order, fold_traits, order_id
+from profiles.rows import ASKED, Row, Rows, bundled, place
+from rules.evaluator import Fire
+from rules.language.model import Rule
+from rules.patterns.absence import ARMS, Run, Signal
+from schemas.instant import DAY, HOUR
+from schemas.keys import key_of, partition_of, profile_id, uuid5_of
+from schemas.messages import (
+    Absorb,
+    Add,
+    Admit,
+    Event,
+    Forward,
+    IdentityDecision,
+    Internal,
+    Link,
+    Piece,
+    Previous,
+    Redirect,
+    Rejected,
+    Release,
+    Request,
+    Root,
+    RuleDecision,
+    Trigger,
+    Wake,
+)
+from stream.core.plan import Plan
+
+LATE_AFTER = 72 * HOUR
+"""An event older than this updates profiles and starts nothing."""
+ASK_AGAIN_AFTER = DAY
+
+
+class Effects:
+    """What steps want done; a runner commits all of it with the rows, or nothing."""
+
+    def __init__(self) -> None:
+        self.facts: list[Event] = []
+        self.triggers: list[Trigger] = []
+        self.decisions: list[RuleDecision] = []
+        self.identity: list[IdentityDecision] = []
+        self.rejected: list[Rejected] = []
+        self.internal: list[tuple[int, Internal]] = []
+        """Partition and message."""
+        self.links: list[Request] = []
+        self.wakes: list[tuple[int, str]] = []
+        """Instant and row: send a `Wake` then. A later one for the same row replaces it."""
+        self.duplicate = 0
+        self.late = 0
+        self.profiles = 0
+        """Profiles gained or lost."""
+        self.hops = 0
+        """The furthest a message has travelled."""
+
+
+class Home:
+    """One lane's rows under one plan. Effects gather in `effects` until the runner takes them."""
+
+    def __init__(self, rows: Rows, plan: Plan, partition: int = 0, partitions: int = 1) -> None:
+        self.effects = Effects()
+        self._rows = rows
+        self._identity = plan.identity
+        self._rules = plan.rules
+        self._partition = partition
+        self._partitions = partitions
+        self._forget_after = plan.identity.forget_after
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def event(self, event: Event) -> None:
+        """An accepted event at its home."""
+        rows = self._rows
+        key = event.identifiers[0]
+        mark = b"m" + key.encode() + b"\0" + event.message_id.encode()
+        seen = rows.get(mark)
+        if seen is not None and event.received_at - int.from_bytes(seen, "big") < self._forget_after:
+            self.effects.duplicate += 1
+            return
+        rows.put(mark, event.received_at.to_bytes(8, "big"))
+        row = rows.find(key)
+        if row is None:
+            row = rows.born(key)
+            self.effects.profiles += 1
+            self._settle_alias(key, event)
+        if len(event.identifiers) > 1:
+            self._ask(row, event)
+        if event.previous is not None:
+            self._send(self._previous(key, event, event.previous), event.now)
+        if event.now - event.occurred_at > LATE_AFTER:
+            self.effects.late += 1
+        self.effects.facts.append(event)
+        to = row.moved_to
+        if to is None:
+            self._apply(row, key, event)
+        else:
+            self._send(Forward(to, event, 1), event.now)
+
+    def reject(self, rejected: Rejected, now: int) -> None:
+        """Refused input: recorded once, however often the same source is replayed."""
+        mark = b"m\0" + rejected.rejection_id.encode()
+        seen = self._rows.get(mark)
+        if seen is None or now - int.from_bytes(seen, "big") >= self._forget_after:
+            self._rows.put(mark, now.to_bytes(8, "big"))
+            self.effects.rejected.append(rejected)
+
+    def _ask(self, row: Row, event: Event) -> None:
+        """Asks the linker about the event's strongest identifier with each other one, at most daily a pair."""
+        for other in event.identifiers[1:]:
+            if row.holds(other):
+                continue
+            asked = row.asked.get(other)
+            if asked is not None and abs(event.now - asked) < ASK_AGAIN_AFTER:
+                continue
+            row.asked.pop(other, None)
+            row.asked[other] = event.now
+            if len(row.asked) > ASKED:
+                del row.asked[next(iter(row.asked))]
+            self._rows.touch(row)
+            self.effects.links.append(Link(row.key, other, event.message_id, event.now))
+
+    def _settle_alias(self, key: str, event: Event) -> None:
+        """An alias may have named this identifier before it was first seen: now the link can be asked for."""
+        mark = b"a" + key.encode()
+        user = self._rows.get(mark)
+        if user is not None:
+            self._rows.put(mark, None)
+            self.effects.links.append(Link(user.decode(), key, event.message_id, event.now))
+
+    @staticmethod
+    def _previous(key: str, event: Event, previous: str) -> Previous:
+        return Previous(key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now)
+
+    def _apply(self, root: Row, member: str, event: Event) -> None:
+        """Counts the event into a component at its root and lets the rules see it."""
+        rows = self._rows
+        reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER)
+        full = rows.note(root, member, event, reaction.signals if reaction else None)
+        if full:
+            rows.settle(root, member, full, self._wanted_since(root, event.now))
+        if event.type == "identify":
+            if event.body.get("traits"):
+                where = place(b"t", root.key, member)
+                rows.put(where, fold_traits(rows.get(where), event))
+        elif event.name in ORDERS and event.type == "track":
+            where = place(b"o", root.key, member) + b"\0" + order_id(event).encode()
+            rows.put(where, fold_order(rows.get(where), event))
+        if reaction:
+            for fire in reaction.fires:
+                self._fire_at_once(root, member, fire, event)
+            if reaction.signals:
+                self._expect(root, reaction.signals, event)
+
+    # --- messages ---------------------------------------------------------------------------------------------------
+
+    def message(self, message: Internal, now: int) -> None:
+        """A message from another home, an order of the linker, or time passing."""
+        match message:
+            case Forward():
+                self._forward(message, now)
+            case Add():
+                self._add(message, now)
+            case Wake():
+                row = self._rows.find(message.row)
+                if row is not None and row.to is None:
+                    self._schedule(row, now, 0)
+            case Previous():
+                known = self._rows.find(message.row) is not None
+                other = message.row if known else message.user
+                if not known:
+                    self._rows.put(b"a" + message.row.encode(), message.strongest.encode())
+                if other != message.strongest:
+                    self.effects.links.append(Link(message.strongest, other, message.message_id, message.at))
+            case Admit():
+                row = self._row(message.row)
+                row.members |= set(message.members)
+                for member in message.members:
+                    row.asked.pop(member, None)
+            case Absorb():
+                self._absorb(message, now)
+            case Redirect():
+                row = self._row(message.row)
+                row.to = message.to
+            case Root():
+                row = self._row(message.row)
+                row.to = None
+                row.members = frozenset(message.members) - {row.key}
+                self.effects.profiles += 1
+            case Release():
+                self._release(message, now)
+
+    def _row(self, key: str) -> Row:
+        row = self._rows.find(key)
+        if row is None:
+            row = self._rows.born(key)
+            self.effects.profiles += 1
+        else:
+            self._rows.touch(row)
+        return row
+
+    def _send(self, message: Forward | Add | Previous, now: int) -> None:
+        """To a row elsewhere by message; to one of this lane directly, in the same commit."""
+        key = message.row if isinstance(message, Previous) else message.to
+        partition = partition_of(key, self._partitions)
+        if partition == self._partition:
+            self.message(message, now)
+        else:
+            self.effects.internal.append((partition, message))
+
+    def _forward(self, message: Forward, now: int) -> None:
+        self.effects.hops = max(self.effects.hops, message.hops)
+        row = self._row(message.to)
+        member = message.event.identifiers[0]
+        if row.to is not None:
+            self._send(Forward(row.to, message.event, message.hops + 1), now)
+        elif member == row.key or member in row.members:
+            self._apply(row, member, message.event)
+        else:
+            self._send(Forward(member, message.event, message.hops + 1), now)
+
+    def _add(self, message: Add, now: int) -> None:
+        self.effects.hops = max(self.effects.hops, message.hops)
+        row = self._row(message.to)
+        if row.to is not None:
+            self._send(message._replace(to=row.to, hops=message.hops + 1), now)
+            return
+        if 0 < row.wake <= now:
+            self._schedule(row, now, 0)
+        horizon = self._wanted_since(row, now)
+        strangers: list[Piece] = []
+        for piece in message.pieces:
+            if piece.member == row.key or piece.member in row.members:
+                self._rows.put_in(row, piece, horizon)
+            else:
+                strangers.append(piece)
+        if not message.more:
+            self._schedule(row, now, message.missed_before)
+        if strangers:
+            # Together as long as they can be: most often they left in one split and belong to one root.
+            to, hops = strangers[0].member, message.hops + 1
+            self._send(message._replace(to=to, pieces=tuple(strangers), hops=hops, more=False), now)
+
+    def _absorb(self, order: Absorb, now: int) -> None:
+        row = self._row(order.row)
+        self._schedule(row, now, 0)
+        pieces = self._rows.take_out(row, (row.key, *sorted(row.members)))
+        row.members = frozenset()
+        row.to = order.to
+        row.wake = 0
+        self.effects.profiles -= 1
+        self._hand_over(order.to, pieces, now)
+
+    def _release(self, order: Release, now: int) -> None:
+        row = self._row(order.row)
+        self._schedule(row, now, 0)
+        pieces = self._rows.take_out(row, order.members)
+        row.members -= set(order.members)
+        self._schedule(row, now, now)
+        self._hand_over(order.to, pieces, now)
+
+    def _hand_over(self, to: str, pieces: list[Piece], now: int) -> None:
+        """All in one message, or where that would be more than a broker takes, in several."""
+        parts = bundled(pieces)
+        for part in parts:
+            self._send(Add(to, part, 1, now, part is not parts[-1]), now)
+
+    # --- rules ------------------------------------------------------------------------------------------------------
+
+    def _expect(self, root: Row, signals: list[Signal], event: Event) -> None:
+        """Moves the wake forward for a window that an event may have opened.
+
+        In order of time no run is due before the event that armed it plus its window, and a restart or a closing
+        event only moves a run back: the wake is never late, and where it is early, waking finds nothing due and sets
+        it anew. An event out of order can uncover windows that others hid, so all are looked at.
+        """
+        at = event.occurred_at
+        if at < root.latest:
+            self._schedule(root, event.now, 0)
+            return
+        root.latest = at
+        wake = root.wake
+        for version, role, *_ in signals:
+            if role == ARMS:
+                due = at + self._rules.within(str(version))
+                if wake == 0 or due < wake:
+                    wake = due
+                if root.since == 0:
+                    root.since = at
+        self._set_wake(root, wake)
+
+    def _schedule(self, root: Row, now: int, missed_before: int) -> None:
+        """Fires what is due by `now` and sets the row's wake to the next open timer.
+
+        A run due by `missed_before` was closed until a split, or a merge, took away what had closed it: it is
+        recorded as missed.
+        """
+        members = list(self._rows.members(root))
+        forgotten = max((component.forgotten for _, component in members), default=0)
+        entries = []
+        home_of: dict[str, str] = {}
+        for member, component in members:
+            for entry in self._rows.signalled(root, member, component) if component.signals else ():
+                if entry[0] > forgotten:
+                    entries.append(entry)
+                    home_of[entry[1]] = member
+        root.latest = max((entry[0] for entry in entries), default=root.latest)
+        root.since = wake = 0
+        for run in self._rules.open_runs(entries):
+            if run.due > now:
+                wake = min(wake or run.due, run.due)
+                root.since = min(root.since or run.armed_at, run.armed_at)
+                continue
+            if run.rule.when.key is None:
+                # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
+                marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
+            else:
+                marks = {run.run_key: home_of[run.message_id]}
+            if any(self._marked(root, run.rule.name, name) for name in marks):
+                continue
+            missed = run.due <= missed_before
+            for name, member in marks.items():
+                self._mark(root, member, run.rule.name, name, run.due)
+            self._act(root, run.rule, run, run.armed_at, now, "missed" if missed else "fired")
+        self._set_wake(root, wake)
+
+    def _wanted_since(self, root: Row, now: int) -> int:
+        """From when on history may still matter to a rule: to a late event's window, or to one that is open."""
+        since = now - self._rules.horizon - LATE_AFTER
+        return min(since, root.since) if root.since else since
+
+    def _set_wake(self, root: Row, wake: int) -> None:
+        if root.wake != wake:
+            root.wake = wake
+            self._rows.keep(root)
+            if wake:
+                self.effects.wakes.append((wake, root.key))
+
+    def _fire_at_once(self, root: Row, member: str, fire: Fire, event: Event) -> None:
+        if fire.rule.when.key is None:
+            verdict = "fired"
+        elif self._marked(root, fire.rule.name, fire.run_key):
+            verdict = "repeated"
+        else:
+            verdict = "fired"
+            self._mark(root, member, fire.rule.name, fire.run_key, event.occurred_at)
+        run = Run(fire.rule, fire.run_key, event.occurred_at, event.occurred_at, event.message_id)
+        self._act(root, fire.rule, run, event.occurred_at, event.now, verdict)
+
+    def _act(self, root: Row, rule: Rule, run: Run, event_at: int, now: int, verdict: str) -> None:
+        """One decision for the run and, when a live rule fires, one trigger for each of its actions."""
+        profile = profile_id(root.key)
+        if verdict == "fired" and rule.status != "live":
+            verdict = rule.status
+        detail = _DETAILS[verdict]
+        self.effects.decisions.append(
+            RuleDecision(rule.name, rule.version, profile, run.run_key, run.message_id, verdict, detail, now)
+        )
+        if verdict != "fired":
+            return
+        for index, action in enumerate(rule.then):
+            identity = "\0".join(("trigger", rule.name, rule.version, profile, run.run_key, str(index)))
+            self.effects.triggers.append(
+                Trigger(
+                    uuid5_of(identity),
+                    rule.name,
+                    rule.version,
+                    profile,
+                    run.run_key,
+                    action.kind,
+                    action.payload,
+                    now,
+                    event_at,
+                )
+            )
+
+    def _marked(self, root: Row, rule: str, run_key: str) -> bool:
+        suffix = b"\0" + _sum(rule, run_key)
+        return any(
+            self._rows.get(place(b"f", root.key, member) + suffix) is not None for member in (root.key, *root.parts)
+        )
+
+    def _mark(self, root: Row, member: str, rule: str, run_key: str, at: int) -> None:
+        where = place(b"f", root.key, member) + b"\0" + _sum(rule, run_key)
+        self._rows.put(where, orjson.dumps([rule, run_key, at]))
+
+
+_DETAILS = {
+    "fired": "matched; its actions were sent",
+    "shadow": "matched; a shadow rule sends nothing",
+    "repeated": "matched, but this run key had fired before",
+    "missed": "reopened by a split or a merge after its time had passed",
+}
+
+
+def _sum(rule: str, run_key: str) -> bytes:
+    return hashlib.blake2b(f"{rule}\0{run_key}".encode(), digest_size=16).digest()

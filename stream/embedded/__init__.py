@@ -1,0 +1,1 @@
+"""The runner without a broker: one process, one data folder."""

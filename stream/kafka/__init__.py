@@ -1,0 +1,1 @@
+"""The runner on Kafka: Faust delivers records, lanes commit them in transactions."""

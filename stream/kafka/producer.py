@@ -1,0 +1,145 @@
+"""Accepted input into the topic `events`: envelopes by home partition, each in the log before it counts as sent.
+
+The producer is idempotent, so a retry inside one run writes nothing twice; a repeated run does, and the homes drop what
+they have seen. Must never hold more than `IN_FLIGHT_BYTES` that the brokers have not acknowledged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from schemas import codec
+from schemas.errors import ClusterError
+from schemas.keys import partition_of
+from schemas.messages import Event, Rejected
+from schemas.topics import MAX_RECORD_BYTES
+from stream.kafka.clients import admin, producer, told
+from stream.kafka.cluster import Cluster
+
+if TYPE_CHECKING:
+    from kafka import KafkaProducer
+
+EVENTS = "events"
+ENVELOPE_EVENTS = 50
+ENVELOPE_BYTES = 64 * 1024
+"""An envelope is sent when it holds so much: more per record saves little, and lanes commit whole records."""
+IN_FLIGHT_BYTES = 16 * 1024 * 1024
+DELIVERY_SECONDS = 120
+"""How long brokers may be away before a run gives up."""
+_HOMES_CACHED = 65_536
+
+
+class Feed:
+    """One run's way into `events`. `sent` and `rejected` count inputs, `records` what the brokers acknowledged."""
+
+    def __init__(self, producer: KafkaProducer, cluster: Cluster, partitions: int) -> None:
+        self._producer = producer
+        self._cluster = cluster
+        self._topic = cluster.topic(EVENTS)
+        self._home = lru_cache(_HOMES_CACHED)(lambda key: partition_of(key, partitions))
+        self._waiting: list[list[bytes]] = [[] for _ in range(partitions)]
+        self._bytes = [0] * partitions
+        self._acknowledged = threading.Condition()
+        self._in_flight = 0
+        self._failed: Exception | None = None
+        self.partitions = partitions
+        self.sent = 0
+        self.rejected = 0
+        self.records = 0
+
+    def take(self, outcomes: Iterable[Event | Rejected]) -> int:
+        """Sends what fills an envelope; says how many inputs these were. Waits while too much is in flight.
+
+        Raises ClusterError when the brokers refuse a record or stay away; what they took by then stays taken.
+        """
+        before = self.sent + self.rejected
+        waiting, sizes, home = self._waiting, self._bytes, self._home
+        for outcome in outcomes:
+            if isinstance(outcome, Event):
+                partition = home(outcome.identifiers[0])
+                self.sent += 1
+            else:
+                partition = home(outcome.rejection_id)
+                self.rejected += 1
+            line = codec.encode(outcome)
+            if sizes[partition] + len(line) > ENVELOPE_BYTES:
+                self._send(partition)
+            waiting[partition].append(line)
+            sizes[partition] += len(line) + 1
+            if len(waiting[partition]) == ENVELOPE_EVENTS:
+                self._send(partition)
+        return self.sent + self.rejected - before
+
+    def push(self) -> None:
+        """Sends envelopes that are not full: nothing more is at hand."""
+        for partition in range(self.partitions):
+            self._send(partition)
+
+    def finish(self) -> None:
+        """Sends the rest and returns when the brokers have acknowledged everything. Raises ClusterError as `take`."""
+        self.push()
+        self._wait(0)
+
+    def _send(self, partition: int) -> None:
+        lines = self._waiting[partition]
+        if not lines:
+            return
+        record = b"\n".join(lines)
+        lines.clear()
+        self._bytes[partition] = 0
+        self._wait(IN_FLIGHT_BYTES - len(record))
+        with self._acknowledged:
+            self._in_flight += len(record)
+        future = self._producer.send(self._topic, record, partition=partition)
+        future.add_callback(self._done, len(record))
+        future.add_errback(self._done, len(record))
+
+    def _done(self, size: int, result: Any) -> None:
+        """Called by the producer's own thread."""
+        with self._acknowledged:
+            self._in_flight -= size
+            if not isinstance(result, Exception):
+                self.records += 1
+            elif self._failed is None:
+                self._failed = result
+            self._acknowledged.notify()
+
+    def _wait(self, allowed: int) -> None:
+        with self._acknowledged:
+            self._acknowledged.wait_for(lambda: self._failed is not None or self._in_flight <= max(allowed, 0))
+            if self._failed is not None:
+                raise self._told(self._failed) from self._failed
+
+    def _told(self, error: Exception) -> ClusterError:
+        from kafka.errors import KafkaTimeoutError
+
+        if not isinstance(error, KafkaTimeoutError):
+            return told(error, self._cluster)
+        where = ", ".join(self._cluster.brokers)
+        return ClusterError(
+            f"The brokers at {where} have acknowledged nothing for {DELIVERY_SECONDS} s: look after them and run the "
+            "same command again; what is in already counts as duplicate."
+        )
+
+
+@contextmanager
+def feeding(cluster: Cluster) -> Iterator[Feed]:
+    """A feed into an existing topic. Raises ClusterError where it is missing or the cluster cannot be used."""
+    with admin(cluster) as client:
+        (topic,) = client.describe_topics([cluster.topic(EVENTS)])
+    if topic["error_code"]:
+        raise ClusterError(f"There is no topic {cluster.topic(EVENTS)}: rapport topics create makes it.")
+    limits = {
+        "batch_size": 8 * ENVELOPE_BYTES,
+        "linger_ms": 5,
+        "max_request_size": MAX_RECORD_BYTES,
+        "reconnect_backoff_max_ms": 1_000,
+        "request_timeout_ms": DELIVERY_SECONDS * 250,
+        "delivery_timeout_ms": DELIVERY_SECONDS * 1_000,
+    }
+    with producer(cluster, "rapport-feed", **limits) as sending:
+        yield Feed(sending, cluster, len(topic["partitions"]))

@@ -1,0 +1,217 @@
+"""Looking customers up: what support sees, what programs get, and what hostile values do to neither."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rapport.customers.explanation import between, chain
+from rapport.terminal import customer_card, output
+
+BLNS = Path(__file__).parents[2] / "shared" / "data" / "security" / "blns.json"
+
+
+def call(type_: str, number: int, **fields: Any) -> dict[str, Any]:
+    return {"type": type_, "messageId": f"m{number}", "timestamp": f"2026-03-02T10:{number:02}:00Z", **fields}
+
+
+@pytest.fixture
+def data(rapport, ndjson, tmp_path) -> Path:
+    """Ann, seen first without a name, then with one; Bob; and a tablet that both use."""
+    order = {"order_id": "o1", "total": 1234.5, "currency": "EUR", "products": [{"product_id": "p", "price": 1234.5}]}
+    file = ndjson(
+        "a.ndjson",
+        call("page", 1, anonymousId="tablet", name="Home", context={"channel": "web"}),
+        call(
+            "identify", 2, anonymousId="tablet", userId="ann", traits={"email": "Ann@Example.com", "name": "Ann Ahrens"}
+        ),
+        call("track", 3, userId="ann", event="Order Completed", properties=order, context={"channel": "store"}),
+        call("identify", 4, anonymousId="tablet", userId="bob", traits={"phone": "+4930901820", "city": "Köln"}),
+        call("track", 5, userId="zoe", event="Signed Up"),
+    )
+    folder = tmp_path / "data"
+    assert rapport("replay", file, "--data", folder).code == 0
+    return folder
+
+
+def test_a_profile_tells_the_whole_customer(rapport, data):
+    found = rapport("profile", "user_id:ann", "--data", data, "--json").json
+    assert [f"{each['type']}:{each['value']}" for each in found["identifiers"]] == [
+        "user_id:ann",
+        "anonymous_id:tablet",
+        "email:ann@example.com",
+    ]
+    assert found["traits"]["name"] == "Ann Ahrens"
+    assert found["events"]["Order Completed"]["count"] == 1
+    assert found["orders"]["revenue"] == {"EUR": "1234.5"}
+    assert set(found["channels"]) == {"web", "store"}
+    assert found["recent"][0]["name"] == "Order Completed"
+    assert found["triggers"] == []
+
+    shown = rapport("profile", "user_id:ann", "--data", data).text
+    for expected in ("Ann Ahrens", "ann@example.com", "1,234.50 EUR", "Order Completed", "2026-03-02 10:03"):
+        assert expected in shown
+
+
+@pytest.mark.parametrize("key", ["email:ANN@example.com", "email: Ann@Example.com ", "anonymous_id:tablet"])
+def test_an_identifier_is_found_as_people_write_it(rapport, data, key):
+    ann = rapport("profile", "user_id:ann", "--data", data, "--json").json
+    assert rapport("profile", key, "--data", data, "--json").json["profile_id"] == ann["profile_id"]
+
+
+def test_an_unknown_identifier_is_one_line_with_a_hint(rapport, data):
+    ended = rapport("profile", "user_id:nobody", "--data", data, "--json")
+    assert ended.code == 1
+    assert ended.out == b""
+    assert ended.err == "rapport: nobody has user_id 'nobody'; search by a part of it: rapport find nobody\n"
+
+
+def test_a_folder_without_data_says_how_to_get_some(rapport, tmp_path):
+    for command in (
+        ("profile", "user_id:ann"),
+        ("find", "ann"),
+        ("query", "SELECT 1"),
+        ("rejected", "list"),
+        ("compact",),
+    ):
+        ended = rapport(*command, "--data", tmp_path / "none")
+        assert ended.code == 1
+        assert "rapport replay" in ended.err
+        assert ended.err.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "users"),
+    [
+        ("ann", ["ann"]),
+        ("AHRENS", ["ann"]),
+        ("köln", ["bob"]),
+        ("930901", ["bob"]),
+        ("tablet", ["ann"]),
+        ("%", []),
+        ("no such thing", []),
+    ],
+)
+def test_find_looks_into_identifiers_and_trait_values(rapport, data, text, users):
+    ended = rapport("find", text, "--data", data, "--json")
+    assert [each["customer"].removeprefix("user_id:") for each in ended.json] == users
+    assert ended.code == (0 if users else 1)
+
+
+@pytest.mark.parametrize("text", ['"The Rock"', "C:\\dir", "tab\there", "Ünï"])
+def test_find_takes_a_value_as_it_is(rapport, ndjson, tmp_path, text):
+    file = ndjson("b.ndjson", call("identify", 1, userId="dwayne", traits={"nick": f"so {text} so"}))
+    assert rapport("replay", file, "--data", tmp_path / "b").code == 0
+    (found,) = rapport("find", text, "--data", tmp_path / "b", "--json").json
+    assert found["customer"] == "user_id:dwayne"
+
+
+def test_explain_tells_why_an_identifier_is_nobody_s(rapport, ndjson, tmp_path):
+    calls = [call("page", n, userId="ann", context={"traits": {"email": f"e{n}@x.example"}}) for n in range(7)]
+    assert rapport("replay", ndjson("c.ndjson", *calls), "--data", tmp_path / "c").code == 0
+    told = rapport("identity", "explain", "user_id:ann", "email:e6@x.example", "--data", tmp_path / "c", "--json").json
+    assert told["same"] is False
+    assert [each["reason"] for each in told["against"]] == ["cap_email"]
+
+
+def test_explain_shows_the_chain_between_two_identifiers(rapport, data):
+    found = rapport(
+        "identity", "explain", "email:ann@example.com", "anonymous_id:tablet", "--data", data, "--json"
+    ).json
+    assert found["same"] is True
+    assert [(step["a"], step["b"]) for step in found["links"]] == [
+        ("user_id:ann", "email:ann@example.com"),
+        ("user_id:ann", "anonymous_id:tablet"),
+    ]
+    assert all(step["message_id"] == "m2" for step in found["links"])
+
+
+def test_explain_shows_what_keeps_two_apart(rapport, data):
+    found = rapport("identity", "explain", "user_id:bob", "anonymous_id:tablet", "--data", data, "--json").json
+    assert found["same"] is False
+    assert [step["kind"] for step in found["against"]] == ["refuse"]
+    shown = rapport("identity", "explain", "user_id:bob", "user_id:zoe", "--data", data).text
+    assert "no event has named an identifier of each" in shown
+
+
+def test_split_takes_two_apart_for_good(rapport, data, ndjson):
+    parts = rapport("identity", "split", "user_id:ann", "anonymous_id:tablet", "--data", data, "--json").json
+    assert parts["a"]["identifiers"] == ["user_id:ann", "email:ann@example.com"]
+    assert parts["b"]["identifiers"] == ["anonymous_id:tablet"]
+    assert (parts["a"]["event_count"], parts["b"]["event_count"]) == (2, 1)
+
+    again = ndjson("b.ndjson", call("identify", 30, anonymousId="tablet", userId="ann", traits={}))
+    rapport("replay", again, "--data", data)
+    found = rapport("identity", "explain", "user_id:ann", "anonymous_id:tablet", "--data", data, "--json").json
+    assert (found["same"], found["declared_apart"]) == (False, True)
+    log = rapport("identity", "log", "anonymous_id:tablet", "--data", data, "--json").json
+    assert "split" in {each["kind"] for each in log}
+
+
+def test_an_identifier_on_both_sides_of_a_split_is_refused(rapport, data):
+    ended = rapport(
+        "identity", "split", "user_id:ann", "email:ann@example.com", "--with-b", "user_id:ann", "--data", data
+    )
+    assert ended.code == 2
+
+
+def test_hostile_values_reach_a_terminal_as_text():
+    strings: list[str] = (
+        json.loads(BLNS.read_text()) if BLNS.exists() else ["\x1b[31mred\x1b[0m", "[bold]x[/]", "a\nb\u202e"]
+    )
+    seen = io.StringIO()
+    terminal = Console(file=seen, force_terminal=True, color_system=None, width=10_000)
+    for value in strings:
+        terminal.print(output.plain(value))
+        terminal.print(output.table("", ("value",), [[value]]))
+    written = seen.getvalue()
+    assert "\x1b" not in written
+    assert "\x07" not in written
+    assert "\u202e" not in written
+    assert "[bold]x[/]" in written or BLNS.exists()
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        ({}, "0.00"),
+        ({"EUR": "1234567.5"}, "1,234,567.50 EUR"),
+        ({"EUR": "-0.5", "USD": "3"}, "-0.50 EUR, 3.00 USD"),
+        ({"": "0.000001"}, "0.000001"),
+    ],
+)
+def test_money_is_shown_exactly(amounts, shown):
+    assert customer_card.money(amounts) == shown
+
+
+def _merge(number: int, a: str, b: str, kind: str = "merge") -> dict[str, Any]:
+    return {"decision": number, "kind": kind, "a": a, "b": b}
+
+
+def test_a_chain_is_the_shortest_and_walks_over_merges_only():
+    decisions = [
+        _merge(1, "a", "b"),
+        _merge(2, "b", "c"),
+        _merge(3, "c", "d"),
+        _merge(4, "a", "c"),
+        _merge(5, "a", "d", "refuse"),
+    ]
+    assert [step["decision"] for step in chain(decisions, "a", "d")] == [4, 3]
+    assert chain(decisions, "a", "nobody") == []
+    assert chain(decisions, "a", "a") == []
+    assert [step["decision"] for step in between(decisions, ["a", "b"], ["d"])] == [5]
+
+
+def test_starting_the_command_loads_no_database():
+    heavy = {"duckdb", "pyarrow", "pydantic", "rocksdict", "ruamel"}
+    code = f"import sys, rapport.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    assert shown.stdout.decode().strip() == "[]"
