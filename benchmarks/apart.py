@@ -24,8 +24,9 @@ from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processo
 from stream.kafka import topics as topology
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
-from stream.kafka.lane import LINKER, Lane
+from stream.kafka.lane import Lane
 from stream.kafka.lanestore import Memory
+from stream.kafka.ownership import LINKER
 from stream.kafka.recovery import bounds, reader
 from stream.kafka.recovery import recovered as recover
 from stream.kafka.worker import wall

@@ -55,7 +55,8 @@ class Store(Protocol):
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def scan(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]: ...
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        """Rows whose keys begin so, in order of their keys, those before `start` left out."""
 
 
 class Row:

@@ -35,7 +35,7 @@ class Reaction(NamedTuple):
 
 
 _Instant = tuple[Rule, Predicate | None, Callable[[View], str] | None]
-_Signaller = Callable[[View, bool, list[Signal]], None]
+_Signaller = Callable[[View, bool, int, list[Signal]], None]
 
 
 class RuleSet:
@@ -51,8 +51,11 @@ class RuleSet:
         """Microseconds: the longest window of any rule, 0 without one."""
         self._reactions = _by_event(self.active)
 
-    def on_event(self, event: Event, late: bool = False) -> Reaction | None:
-        """What the event means; None when it means nothing. A late one only closes and restarts windows."""
+    def on_event(self, event: Event, late: bool = False, taken: int = 0) -> Reaction | None:
+        """What the event means; None when it means nothing. A late one only closes and restarts windows.
+
+        `taken` is the instant at which a lane takes it.
+        """
         found = self._reactions.get(event.name)
         if found is None:
             return None
@@ -69,7 +72,7 @@ class RuleSet:
                         fires.append(Fire(rule, key))
         signals: list[Signal] = []
         for signaller in signallers:
-            signaller(view, late, signals)
+            signaller(view, late, taken, signals)
         return Reaction(tuple(fires), signals) if fires or signals else None
 
     def within(self, version: str) -> int:
@@ -108,7 +111,7 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
     key_of = _text_getter(when.key) if when.key else None
     same_of = _text_getter(window.same) if window.same else None
 
-    def signal(view: View, late: bool, signals: list[Signal]) -> None:
+    def signal(view: View, late: bool, taken: int, signals: list[Signal]) -> None:
         same = same_of(view) if same_of else ""
         has_same = same_of is None or same != ""
         if closes and has_same and closing(view):
@@ -119,9 +122,9 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
         if key_of is not None and not key:
             return
         if arms and not late and has_same and arming(view):
-            signals.append([version, ARMS, key, same])
+            signals.append([version, ARMS, key, same, taken])
         elif restarts and (has_same or key):
-            signals.append([version, RESTARTS, key, same])
+            signals.append([version, RESTARTS, key, same, taken])
 
     return signal
 

@@ -1,6 +1,7 @@
 """One message, one JSON line, and back.
 
-A line is an object with the version `v`, the kind `k` and the message's fields. Later versions read earlier lines.
+A line is an object with the version `v`, the kind `k` and the message's fields. Later versions read earlier lines:
+a field that came later has a default.
 `decode(encode(m)) == m` for every message, but that a decoded event knows its line; bytes travel as base64.
 """
 
@@ -28,6 +29,7 @@ _KINDS: dict[str, type[Any]] = {
     "release": m.Release,
     "previous": m.Previous,
     "wake": m.Wake,
+    "source": m.SourceMark,
     "link": m.Link,
     "split": m.Split,
     "trigger": m.Trigger,
@@ -87,6 +89,7 @@ def _build(kind: str, fields: Mapping[str, Any], line: bytes) -> m.Message:
             fields["previous"],
             tuple(m.Dropped(*each) for each in fields["dropped"]),
             fields["body"],
+            fields.get("sequence", 0),
             line,
         )
     if kind == "forward":
@@ -94,12 +97,14 @@ def _build(kind: str, fields: Mapping[str, Any], line: bytes) -> m.Message:
         return m.Forward(fields["to"], cast(m.Event, _build("event", event, orjson.dumps(event))), fields["hops"])
     if kind == "add":
         pieces = tuple(m.Piece(member, tuple((name, row) for name, row in rows)) for member, rows in fields["pieces"])
-        return m.Add(fields["to"], pieces, fields["hops"], fields["missed_before"], fields["more"])
+        return m.Add(
+            fields["to"], pieces, fields["hops"], fields["missed_before"], fields["more"], fields.get("settled", 0)
+        )
     type_ = _KINDS[kind]
-    values = {name: fields[name] for name in type_._fields}
+    values = {name: fields[name] for name in type_._fields if name in fields or name not in type_._field_defaults}
     if kind == "rejected":
         values["payload"] = base64.b64decode(values["payload"])
-    for name in ("members", "moved") if kind != "split" else ("a", "b"):
+    for name in ("members", "moved", "without") if kind != "split" else ("a", "b"):
         if name in values:
             values[name] = tuple(values[name])
     return cast(m.Message, type_(**values))

@@ -42,6 +42,8 @@ class Event(NamedTuple):
     dropped: tuple[Dropped, ...]
     body: Mapping[str, Any]
     """The event as it was sent, missing fields filled in: Segment spec."""
+    sequence: int = 0
+    """Its ordinal in the file or batch it came in: what was first among events of one instant."""
     line: bytes | None = None
     """This event as it came over a topic, encoded; None where it was accepted here."""
 
@@ -68,9 +70,11 @@ class Add(NamedTuple):
     pieces: tuple[Piece, ...]
     hops: int
     missed_before: int
-    """When the root gave them up, having fired what was due: a timer due by then is not fired again."""
+    """How far the watermark had come for the root that gave them up: what was due by then has fired there."""
     more: bool
     """Further parts of the same profile follow; rules wait for the last, lest they judge by half a history."""
+    settled: int = 0
+    """As in `Wake`, of the root that gave them up."""
 
 
 class Admit(NamedTuple):
@@ -127,9 +131,24 @@ class Previous(NamedTuple):
 
 
 class Wake(NamedTuple):
-    """Time has passed for this row."""
+    """Time has passed for this row: all input up to `by` has been taken by whoever takes this after all before it."""
 
     row: str
+    by: int = 0
+    """A run that is due by then fires."""
+    settled: int = 0
+    """A run that was due already when it was armed fires only if it was armed by then: no source was open any more."""
+    without: tuple[int, ...] = ()
+    """Partitions of `events` that stood still and were not waited for."""
+
+
+class SourceMark(NamedTuple):
+    """A source of history tells every lane that it is still sending, or that it is done."""
+
+    source: str
+    open: bool
+    at: int
+    """When it said so, by its own clock."""
 
 
 class Link(NamedTuple):
@@ -223,7 +242,7 @@ class Rejected(NamedTuple):
 PAYLOAD_KEPT = 64 * 1024
 
 Order = Admit | Absorb | Redirect | Root | Release
-Internal = Forward | Add | Previous | Wake | Order
+Internal = Forward | Add | Previous | Wake | Event | Order
 Request = Link | Split
 Output = Event | Trigger | RuleDecision | IdentityDecision | Rejected
-Message = Internal | Request | Output
+Message = Internal | Request | SourceMark | Output

@@ -12,10 +12,10 @@ from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable
 from sinks.lake import durable
 
 
-def scanned(db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """What a RocksDB holds under keys that start so, in order of the keys."""
+def scanned(db: Any, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """What a RocksDB holds under keys that begin so, in order of the keys, those before `start` left out."""
     rows = db.iter()
-    rows.seek(prefix)
+    rows.seek(max(prefix, start))
     while rows.valid():
         key = rows.key()
         if not key.startswith(prefix):

@@ -22,9 +22,8 @@ from kafka_scenario_workers import CLOCKS, cluster_of
 from schemas import codec
 from schemas.messages import Event, Rejected, Split
 from schemas.topics import OUTPUTS, TOPICS
+from stream.core.effects import LINKS, Effects
 from stream.core.envelope import envelope
-from stream.core.home import Effects
-from stream.core.owners import LINKS
 from stream.kafka.cluster import Cluster
 from stream.kafka.lanestore import POSITIONS
 from stream.simulation.broker import Memory, events_log
@@ -32,7 +31,7 @@ from stream_cluster import ENVIRONMENT, PATIENCE
 from stream_scenarios import Item, Journey, Outcome, Wait, files, load, outcome_of, profiles_in
 
 TROUPE = Path(__file__).with_name("kafka_scenario_workers.py")
-INPUTS = ("events", "internal", LINKS)
+INPUTS = ("events", "internal", LINKS.topic)
 CHANGELOGS = ("rows", "linker-rows")
 READ = (*INPUTS, *CHANGELOGS, *OUTPUTS)
 
@@ -112,9 +111,8 @@ class Play:
     def _send(self, producer: KafkaProducer, item: Item) -> None:
         if isinstance(item, Wait):
             return
-        log = events_log(item, self.cluster.partitions) if isinstance(item, Event | Rejected) else f"{LINKS}/0"
-        topic, _, partition = log.partition("/")
-        producer.send(self.cluster.topic(topic), envelope([item]), partition=int(partition))
+        log = events_log(item, self.cluster.partitions) if isinstance(item, Event | Rejected) else LINKS
+        producer.send(self.cluster.topic(log.topic), envelope([item]), partition=log.partition)
 
     def _set_clock(self, now: int) -> None:
         self._now = now

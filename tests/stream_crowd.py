@@ -167,6 +167,7 @@ def plan_in(folder: Path) -> Path:
     rules.mkdir(parents=True)
     for name in ("short.yaml", "long.yaml", "instant.yaml"):
         (rules / name).write_text(RULES[name])
+    (folder / "plan.yaml").write_text("allow_late_input: 1s\n")
     return folder
 
 

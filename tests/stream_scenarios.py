@@ -27,7 +27,7 @@ are m1, m2 ... by place. What `expect` leaves out must not have happened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from rules.load import load_rules
 from schemas.instant import parse, render
 from schemas.keys import profile_id
 from schemas.messages import Event, Rejected, Split
-from stream.core.home import Effects
+from stream.core.effects import Effects
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
@@ -104,7 +104,7 @@ class Outcome:
 
 
 def files() -> list[Path]:
-    return sorted((HERE / "journeys").glob("*.yaml"))
+    return sorted((HERE / "scenarios").glob("*.yaml"))
 
 
 def load(path: Path) -> Journey:
@@ -132,10 +132,10 @@ def _yaml() -> YAML:
 
 def _plan(told: Any) -> Plan:
     if isinstance(told, str):
-        return plan_folder.load(HERE.parent / told)
+        return replace(plan_folder.load(HERE.parent / told), allow_late_input=0)
     identity = load_identity(orjson.dumps(told["identity"]), "identity.yaml") if "identity" in told else DEFAULT
     rules = {f"{rule['rule']}.yaml": orjson.dumps({**RULE, **rule}) for rule in told.get("rules", ())}
-    return Plan(identity, load_rules(rules) if rules else RuleSet())
+    return Plan(identity, load_rules(rules) if rules else RuleSet(), allow_late_input=0)
 
 
 def _items(told: list[dict[str, Any]], plan: Plan, stepwise: bool) -> Iterator[Item]:
@@ -177,19 +177,21 @@ def accepted(sent: list[tuple[int, dict[str, Any]]], plan: Plan, stepwise: bool 
 
 
 def embedded(journey: Journey, folder: Path, size: int) -> Outcome:
-    """The embedded engine, taking runs of `size` inputs."""
+    """The embedded engine, taking runs of `size` inputs; on the wall clock one by one, as from a pipe."""
     with Engine.open(folder, journey.plan) as engine:
         for group, items in groupby(journey.items, key=lambda item: isinstance(item, Event | Rejected)):
             found = list(items)
             if group:
-                for start in range(0, len(found), size):
-                    engine.take(found[start : start + size])
+                for start in range(0, len(found), size if journey.stepwise else 1):
+                    if not journey.stepwise:
+                        engine.advance(_now(found[start]))
+                    engine.take(found[start : start + (size if journey.stepwise else 1)])
             else:
                 for item in found:
                     if isinstance(item, Split):
                         engine.split(item.a, item.b, item.at)
                     else:
-                        engine.advance(item.at, journey.stepwise)
+                        engine.advance(item.at, stepwise=journey.stepwise)
         engine.publish()
         counts = engine.counts
     figures = {"applied": counts.applied, "duplicate": counts.duplicate, "rejected": counts.rejected}
@@ -202,6 +204,10 @@ def embedded(journey: Journey, folder: Path, size: int) -> Outcome:
         identity=[tuple(each.values()) for each in outputs["identity"]],
         counts=figures,
     )
+
+
+def _now(each: Event | Rejected) -> int:
+    return each.now if isinstance(each, Event) else each.rejected_at
 
 
 OUTPUTS = {

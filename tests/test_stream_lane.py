@@ -21,8 +21,9 @@ from schemas.instant import DAY
 from stream.core.plan import Plan
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
-from stream.kafka.lane import LOOK, Lane, home
+from stream.kafka.lane import IDLE_WAIT, Lane
 from stream.kafka.lanestore import LaneStore, Memory, Reached
+from stream.kafka.ownership import home
 from stream.kafka.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
 from stream.kafka.retention import delete_records
 from stream.kafka.transactions import Fenced, Transactions
@@ -234,7 +235,7 @@ def test_a_lane_with_enough_waiting_asks_not_to_be_fed(cluster: Cluster) -> None
     async def run() -> None:
         lane = Lane(home(0), cluster, Plan(), lambda: NOW, Memory(), asyncio.Lock())
         told: list[bool] = []
-        lane.fed = told.append
+        lane.inbox.fed = told.append
         await lane.fence()
         await lane.open()
         for offset in range(400):
@@ -267,7 +268,7 @@ def test_a_lane_that_is_dropped_just_as_records_arrive_is_dropped(cluster: Clust
             while lane.positions["events"] < 1:
                 await asyncio.sleep(0.02)
             lane.put("events", next(offsets), b"x")
-        await asyncio.sleep(2.5 * LOOK)
+        await asyncio.sleep(2.5 * IDLE_WAIT)
         for offset in islice(offsets, cluster.commit_records):
             lane.put("events", offset, b"x")
         running.cancel()

@@ -21,8 +21,8 @@ from kafka import KafkaProducer
 
 from kafka_broker import Broker, start_broker
 from schemas.messages import Event, Split, Trigger
+from stream.core.effects import LINKS
 from stream.core.envelope import envelope
-from stream.core.owners import LINKS
 from stream.kafka.lanestore import POSITIONS
 from stream.kafka.worker import FAILED
 from stream.simulation.broker import Memory
@@ -221,7 +221,7 @@ def _made(workers: Workers) -> dict[str, Any]:
         workers.set_clock(event.now)
         workers.feed([event])
         workers.settled()
-    workers.raw(LINKS, 0, envelope([Split((USER,), (PHONE,), T + 2 * HOUR + 100)]))
+    workers.raw(LINKS.topic, 0, envelope([Split((USER,), (PHONE,), T + 2 * HOUR + 100)]))
     workers.settled()
     assert workers.stop("one") == 0
     rows = {topic: stored(workers, topic) for topic in CHANGELOGS}

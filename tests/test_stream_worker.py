@@ -22,11 +22,11 @@ from schemas.instant import DAY
 from schemas.keys import partition_of
 from schemas.messages import Event, IdentityDecision, Rejected, RuleDecision, Trigger
 from schemas.topics import OUTPUTS
-from stream.core.home import Effects
+from stream.core.effects import Effects
 from stream.core.intake import Intake, at
 from stream.core.owners import LINES, gather
 from stream.embedded.engine import Engine
-from stream.kafka.lane import home
+from stream.kafka.ownership import home
 from stream.kafka.worker import FAILED, SESSION
 from stream_cluster import Workers, until
 

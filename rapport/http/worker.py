@@ -20,7 +20,7 @@ from rapport.http.probes import application
 from rapport.http.server import serving, url_of
 from rapport.plan import folder as plan_folder
 from stream.core.lanestats import LaneStats
-from stream.kafka.lane import home
+from stream.kafka.ownership import home
 from stream.kafka.worker import Worker, wall
 
 LOOK = 2.0

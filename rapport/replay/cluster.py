@@ -5,6 +5,7 @@ What the workers make of it is theirs to count. Whatever ends the run, what it r
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any
 
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
-from rapport.replay.local import batches, wall_now
-from rapport.replay.sources import BATCH, Source
+from rapport.replay.local import ENDLESS, batches, wall_now
+from rapport.replay.sources import BATCH, Source, is_silent
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
 from stream.core.intake import Intake
@@ -60,14 +61,23 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
     """
     started = time.monotonic()
     broken: InputError | None = None
-    with tuned_collector(), Stop() as stop, feeding(cluster) as feed:
+    with tuned_collector(), Stop() as stop, feeding(cluster, secrets.token_hex(8)) as feed:
         intake = Intake(plan, wall_now)
         try:
+            busy_since = wall_now()
             for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected):
+                now = wall_now()
+                silent = is_silent(batch)
+                if not silent and not (isinstance(batch, list) and now - busy_since >= ENDLESS):
+                    feed.open(now)
                 if feed.take(batch) < BATCH:
                     feed.push()
+                if silent:
+                    feed.close(now)
+                    busy_since = now
         except InputError as error:
             broken = error
+        feed.close(wall_now())
         progress(1, None, "waiting for the brokers")
         feed.finish()
         seconds = time.monotonic() - started

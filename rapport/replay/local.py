@@ -17,13 +17,17 @@ from typing import Any
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
 from rapport.replay.sort import Sorter, sorter
-from rapport.replay.sources import BATCH, Outcome, Source
+from rapport.replay.sources import BATCH, Outcome, Source, is_silent
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
+from schemas.instant import MINUTE
 from schemas.messages import Event
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
-from stream.embedded.engine import Counts, Engine
+from stream.embedded.engine import CHUNK, Counts, Engine
+
+ENDLESS = 10 * MINUTE
+"""A pipe may never end: what was armed after its time fires when it has waited so long."""
 
 
 class Clock(StrEnum):
@@ -91,7 +95,6 @@ def run(
         except InputError as error:
             broken = error
         progress(1, None, "publishing")
-        engine.sweep(wall_now())
         engine.publish()
         return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken)
 
@@ -105,11 +108,35 @@ class _Feed:
     progress: Progress
 
     def as_it_comes(self) -> None:
-        """The wall clock: time passes while the run lasts, whether input comes or not."""
-        self.engine.advance(wall_now())
+        """The wall clock: timers fire when all input has been taken, that of a pipe whenever it falls silent."""
+        waited = wall_now()
         for batch in self._batches(lambda: self.engine.counts.read):
-            self.engine.take(batch)
+            silent = wall_now() if is_silent(batch) else None
+            self._take(batch)
+            if silent is not None:
+                # What was armed after its time waits for the end of the pipe, but not for ever.
+                settled = silent - ENDLESS if silent - waited >= MINUTE else 0
+                waited = silent if settled else waited
+                self.engine.advance(silent, settled=settled)
+        if not self.stop:
             self.engine.advance(wall_now())
+
+    def _take(self, batch: Iterable[Outcome]) -> None:
+        """Takes a batch while it is read; where that ends in an InputError, what came before is taken first."""
+        few: list[Outcome] = []
+        broken = None
+        try:
+            for outcome in batch:
+                few.append(outcome)
+                if len(few) == CHUNK:
+                    self.engine.step(few)
+                    few = []
+        except InputError as error:
+            broken = error
+        self.engine.step(few)
+        self.engine.commit()
+        if broken is not None:
+            raise broken
 
     def by_event_time(self, data: Path, until: int | None) -> None:
         """The events clock: history runs as if it were live, so it must be in order first."""

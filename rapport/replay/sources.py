@@ -87,6 +87,11 @@ def kept(originals: Iterable[bytes], name: str) -> Source:
     return Source(name, lambda intake, _seen: intake.lines(originals, name))
 
 
+def is_silent(batch: Iterable[Outcome]) -> bool:
+    """Whether its source had nothing more at hand when the batch was closed."""
+    return isinstance(batch, list) and len(batch) < BATCH
+
+
 def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
     """Batches that close when they are full or when their time is over; then they may be empty.
 

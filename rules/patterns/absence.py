@@ -1,7 +1,8 @@
 """Open windows, derived from history: which runs of a rule still wait or were due. No state is kept between calls.
 
 A signal is what one event means to one windowed rule, stored with the event in the profile's history as a JSON list
-`[version, role, key, same]` of texts and one number; key and same are "" where the rule has none. Because runs are a
+`[version, role, key, same, taken]`; key and same are "" where the rule has none, and `taken`, when the event was taken,
+is there where the signal sets a due time. Because runs are a
 function of the set of stored signals, merging two histories, replaying them or reading them in another order gives
 the same runs.
 """
@@ -16,7 +17,7 @@ from rules.language.model import Rule, Window
 ARMS, CLOSES, RESTARTS = 0, 1, 2
 
 Signal = list[Any]
-"""`[version, role, key, same]`: text, number, text, text."""
+"""`[version, role, key, same, taken]`: text, number, text, text, instant. Signals stored before 0.2 have no `taken`."""
 
 
 Entry = tuple[int, str, list[Signal]]
@@ -34,10 +35,12 @@ class Run(NamedTuple):
     armed_at: int
     message_id: str
     """The event that armed it, the newest one where a newer one arms it again; `armed_at` is its time."""
+    taken: int = 0
+    """When the event that set `due` was taken: an instant of the lane's clock. Not before `due` is late."""
 
 
-_Open = tuple[int, int, str, str, str]
-"""A run on its way: due, armed_at, message_id, run_key, and the `same` value that closes it."""
+_Open = tuple[int, int, int, str, str, str]
+"""A run on its way: due, taken, armed_at, message_id, run_key, and the `same` value that closes it."""
 
 
 class _Windows:
@@ -52,7 +55,7 @@ class _Windows:
         self._open: dict[str, _Open] = {}
         self._overdue: list[_Open] = []
 
-    def apply(self, at: int, message_id: str, role: int, key: str, same: str) -> None:
+    def apply(self, at: int, message_id: str, role: int, key: str, same: str, taken: int = 0) -> None:
         if role == CLOSES:
             self._close(at, same)
             return
@@ -62,24 +65,24 @@ class _Windows:
             self._overdue.append(self._open.pop(group))
             found = None
         if role == ARMS and (found is None or self._rearms):
-            first = message_id if found is None else found[3]
-            self._open[group] = at + self._within, at, message_id, key if self._keyed else first, same
+            first = message_id if found is None else found[4]
+            self._open[group] = at + self._within, taken, at, message_id, key if self._keyed else first, same
         elif role == RESTARTS and found is not None:
-            self._open[group] = at + self._within, *found[1:]
+            self._open[group] = at + self._within, taken, *found[2:]
 
     def _close(self, at: int, same: str) -> None:
         groups = (same,) if self._same_is_group else tuple(self._open)
         for group in groups:
             found = self._open.get(group)
-            if found is not None and found[4] == same and at < found[0]:
+            if found is not None and found[5] == same and at < found[0]:
                 del self._open[group]
 
     def runs(self) -> Iterable[Run]:
         """Every run not closed; of several with one run key the earliest."""
         earliest: dict[str, Run] = {}
-        for due, armed_at, message_id, run_key, _ in (*self._overdue, *self._open.values()):
+        for due, taken, armed_at, message_id, run_key, _ in (*self._overdue, *self._open.values()):
             if run_key not in earliest:
-                earliest[run_key] = Run(self._rule, run_key, due, armed_at, message_id)
+                earliest[run_key] = Run(self._rule, run_key, due, armed_at, message_id, taken)
         return earliest.values()
 
 
@@ -93,14 +96,14 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry]) -> list[Run]:
     """
     windows: dict[str, _Windows] = {}
     for at, message_id, signals in sorted(history):
-        for version, role, key, same in signals if len(signals) == 1 else sorted(signals, key=_closing_first):
+        for version, role, key, same, *taken in signals if len(signals) == 1 else sorted(signals, key=_closing_first):
             found = windows.get(version)
             if found is None:
                 rule = rules.get(version)
                 if rule is None or rule.when.window is None:
                     continue
                 found = windows[version] = _Windows(rule, rule.when.window)
-            found.apply(at, message_id, role, key, same)
+            found.apply(at, message_id, role, key, same, *taken)
     runs = [run for each in windows.values() for run in each.runs()]
     runs.sort(key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))
     return runs

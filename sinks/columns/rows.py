@@ -75,7 +75,7 @@ def _builder(type_: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
 
 
 def _facts(events: Sequence[Event]) -> Columns:
-    identifiers, ids, types, names, channels, occurred, received, _, sources, previous, dropped, bodies, _ = zip(
+    identifiers, ids, types, names, channels, occurred, received, _, sources, previous, dropped, bodies, *_ = zip(
         *events, strict=True
     )
     firsts = [keys[0].partition(":") for keys in identifiers]

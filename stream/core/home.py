@@ -9,6 +9,7 @@ and depends on nothing but the rows, the record, `now` and the plan.
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import orjson
 
@@ -25,7 +26,6 @@ from schemas.messages import (
     Admit,
     Event,
     Forward,
-    IdentityDecision,
     Internal,
     Link,
     Piece,
@@ -33,47 +33,55 @@ from schemas.messages import (
     Redirect,
     Rejected,
     Release,
-    Request,
     Root,
     RuleDecision,
     Trigger,
     Wake,
 )
+from stream.core.effects import LINKS, Address, Effects
 from stream.core.plan import Plan
+from stream.core.timers import Timers
+from stream.core.watermark import NOBODY
 
 LATE_AFTER = 72 * HOUR
 """An event older than this updates profiles and starts nothing."""
 ASK_AGAIN_AFTER = DAY
 
 
-class Effects:
-    """What steps want done; a runner commits all of it with the rows, or nothing."""
+class Reached(NamedTuple):
+    """How far the watermark of a lane has come."""
 
-    def __init__(self) -> None:
-        self.facts: list[Event] = []
-        self.triggers: list[Trigger] = []
-        self.decisions: list[RuleDecision] = []
-        self.identity: list[IdentityDecision] = []
-        self.rejected: list[Rejected] = []
-        self.internal: list[tuple[int, Internal]] = []
-        """Partition and message."""
-        self.links: list[Request] = []
-        self.wakes: list[tuple[int, str]] = []
-        """Instant and row: send a `Wake` then. A later one for the same row replaces it."""
-        self.duplicate = 0
-        self.late = 0
-        self.profiles = 0
-        """Profiles gained or lost."""
-        self.hops = 0
-        """The furthest a message has travelled."""
+    by: int = 0
+    """All input up to this instant has been taken."""
+    settled: int = 0
+    """Of sources that sent history, all that had been taken by this instant is complete."""
+
+    def covers(self, run: Run) -> bool:
+        """Whether nothing that could close the run is still on its way."""
+        return run.due <= self.by and (run.taken < run.due or run.taken <= self.settled)
+
+
+NOT_YET = Reached()
+WATERMARK = b"\0watermark"
+"""The row that holds `Reached`: what was missed is measured by it, whoever owns the lane by then."""
+INTERNAL = "internal"
 
 
 class Home:
     """One lane's rows under one plan. Effects gather in `effects` until the runner takes them."""
 
-    def __init__(self, rows: Rows, plan: Plan, partition: int = 0, partitions: int = 1) -> None:
+    def __init__(self, rows: Rows, plan: Plan, timers: Timers, partition: int = 0, partitions: int = 1) -> None:
         self.effects = Effects()
+        stored = rows.get(WATERMARK)
+        self.reached = Reached(*map(int, stored.split(b","))) if stored else NOT_YET
+        """How far the watermark has come. Under the events clock the runner moves it."""
+        self._remembered = self.reached
+        self.taken = 0
+        """Events, since the runner set it to 0."""
+        self.newest = 0
+        """When the newest event taken was accepted."""
         self._rows = rows
+        self._timers = timers
         self._identity = plan.identity
         self._rules = plan.rules
         self._partition = partition
@@ -82,9 +90,12 @@ class Home:
 
     # --- events -----------------------------------------------------------------------------------------------------
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, now: int) -> None:
         """An accepted event at its home."""
         rows = self._rows
+        self.taken += 1
+        if event.received_at > self.newest:
+            self.newest = event.received_at
         key = event.identifiers[0]
         mark = b"m" + key.encode() + b"\0" + event.message_id.encode()
         seen = rows.get(mark)
@@ -100,18 +111,19 @@ class Home:
         if len(event.identifiers) > 1:
             self._ask(row, event)
         if event.previous is not None:
-            self._send(self._previous(key, event, event.previous), event.now)
+            self._send(self._previous(key, event, event.previous), now)
         if event.now - event.occurred_at > LATE_AFTER:
             self.effects.late += 1
         self.effects.facts.append(event)
         to = row.moved_to
         if to is None:
-            self._apply(row, key, event)
+            self._apply(row, key, event, now)
         else:
-            self._send(Forward(to, event, 1), event.now)
+            self._send(Forward(to, event, 1), now)
 
     def reject(self, rejected: Rejected, now: int) -> None:
         """Refused input: recorded once, however often the same source is replayed."""
+        self.effects.refused["events"] += 1
         mark = b"m\0" + rejected.rejection_id.encode()
         seen = self._rows.get(mark)
         if seen is None or now - int.from_bytes(seen, "big") >= self._forget_after:
@@ -131,7 +143,7 @@ class Home:
             if len(row.asked) > ASKED:
                 del row.asked[next(iter(row.asked))]
             self._rows.touch(row)
-            self.effects.links.append(Link(row.key, other, event.message_id, event.now))
+            self._link(Link(row.key, other, event.message_id, event.now))
 
     def _settle_alias(self, key: str, event: Event) -> None:
         """An alias may have named this identifier before it was first seen: now the link can be asked for."""
@@ -139,16 +151,16 @@ class Home:
         user = self._rows.get(mark)
         if user is not None:
             self._rows.put(mark, None)
-            self.effects.links.append(Link(user.decode(), key, event.message_id, event.now))
+            self._link(Link(user.decode(), key, event.message_id, event.now))
 
     @staticmethod
     def _previous(key: str, event: Event, previous: str) -> Previous:
         return Previous(key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now)
 
-    def _apply(self, root: Row, member: str, event: Event) -> None:
+    def _apply(self, root: Row, member: str, event: Event, now: int) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
         rows = self._rows
-        reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER)
+        reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, now)
         full = rows.note(root, member, event, reaction.signals if reaction else None)
         if full:
             rows.settle(root, member, full, self._wanted_since(root, event.now))
@@ -163,7 +175,7 @@ class Home:
             for fire in reaction.fires:
                 self._fire_at_once(root, member, fire, event)
             if reaction.signals:
-                self._expect(root, reaction.signals, event)
+                self._expect(root, reaction.signals, event, now)
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -175,16 +187,16 @@ class Home:
             case Add():
                 self._add(message, now)
             case Wake():
-                row = self._rows.find(message.row)
-                if row is not None and row.to is None:
-                    self._schedule(row, now, 0)
+                self._wake(message, now)
+            case Event():
+                self.event(message, now)
             case Previous():
                 known = self._rows.find(message.row) is not None
                 other = message.row if known else message.user
                 if not known:
                     self._rows.put(b"a" + message.row.encode(), message.strongest.encode())
                 if other != message.strongest:
-                    self.effects.links.append(Link(message.strongest, other, message.message_id, message.at))
+                    self._link(Link(message.strongest, other, message.message_id, message.at))
             case Admit():
                 row = self._row(message.row)
                 row.members |= set(message.members)
@@ -219,27 +231,27 @@ class Home:
         if partition == self._partition:
             self.message(message, now)
         else:
-            self.effects.internal.append((partition, message))
+            self.effects.sent.append((Address(INTERNAL, partition), message))
+
+    def _link(self, link: Link) -> None:
+        self.effects.sent.append((LINKS, link))
 
     def _forward(self, message: Forward, now: int) -> None:
-        self.effects.hops = max(self.effects.hops, message.hops)
         row = self._row(message.to)
         member = message.event.identifiers[0]
         if row.to is not None:
             self._send(Forward(row.to, message.event, message.hops + 1), now)
         elif member == row.key or member in row.members:
-            self._apply(row, member, message.event)
+            self._apply(row, member, message.event, now)
         else:
             self._send(Forward(member, message.event, message.hops + 1), now)
 
     def _add(self, message: Add, now: int) -> None:
-        self.effects.hops = max(self.effects.hops, message.hops)
         row = self._row(message.to)
         if row.to is not None:
             self._send(message._replace(to=row.to, hops=message.hops + 1), now)
             return
-        if 0 < row.wake <= now:
-            self._schedule(row, now, 0)
+        self._fire(row, now)
         horizon = self._wanted_since(row, now)
         strangers: list[Piece] = []
         for piece in message.pieces:
@@ -248,7 +260,7 @@ class Home:
             else:
                 strangers.append(piece)
         if not message.more:
-            self._schedule(row, now, message.missed_before)
+            self._look(row, now, missed=Reached(message.missed_before, message.settled))
         if strangers:
             # Together as long as they can be: most often they left in one split and belong to one root.
             to, hops = strangers[0].member, message.hops + 1
@@ -256,7 +268,7 @@ class Home:
 
     def _absorb(self, order: Absorb, now: int) -> None:
         row = self._row(order.row)
-        self._schedule(row, now, 0)
+        self._fire(row, now)
         pieces = self._rows.take_out(row, (row.key, *sorted(row.members)))
         row.members = frozenset()
         row.to = order.to
@@ -266,21 +278,34 @@ class Home:
 
     def _release(self, order: Release, now: int) -> None:
         row = self._row(order.row)
-        self._schedule(row, now, 0)
+        self._fire(row, now)
         pieces = self._rows.take_out(row, order.members)
         row.members -= set(order.members)
-        self._schedule(row, now, now)
+        self._look(row, now, missed=self.reached)
         self._hand_over(order.to, pieces, now)
 
     def _hand_over(self, to: str, pieces: list[Piece], now: int) -> None:
         """All in one message, or where that would be more than a broker takes, in several."""
         parts = bundled(pieces)
         for part in parts:
-            self._send(Add(to, part, 1, now, part is not parts[-1]), now)
+            self._send(Add(to, part, 1, self.reached.by, part is not parts[-1], self.reached.settled), now)
 
     # --- rules ------------------------------------------------------------------------------------------------------
 
-    def _expect(self, root: Row, signals: list[Signal], event: Event) -> None:
+    def _wake(self, wake: Wake, now: int) -> None:
+        """The watermark has come so far; where a row is named, it has something due by then."""
+        self.reached = Reached(max(self.reached.by, wake.by), max(self.reached.settled, wake.settled))
+        row = None if wake.row == NOBODY else self._rows.find(wake.row)
+        if row is not None and row.to is None:
+            self._look(row, now, fire=self.reached, without=wake.without)
+
+    def remember(self) -> None:
+        """Writes down how far the watermark has come, before a commit."""
+        if self.reached != self._remembered:
+            self._remembered = self.reached
+            self._rows.put(WATERMARK, b"%d,%d" % self.reached)
+
+    def _expect(self, root: Row, signals: list[Signal], event: Event, now: int) -> None:
         """Moves the wake forward for a window that an event may have opened.
 
         In order of time no run is due before the event that armed it plus its window, and a restart or a closing
@@ -289,7 +314,7 @@ class Home:
         """
         at = event.occurred_at
         if at < root.latest:
-            self._schedule(root, event.now, 0)
+            self._look(root, now)
             return
         root.latest = at
         wake = root.wake
@@ -298,15 +323,27 @@ class Home:
                 due = at + self._rules.within(str(version))
                 if wake == 0 or due < wake:
                     wake = due
+                elif wake <= now:
+                    self._timers.push(due, root.key, late=due <= now)  # not held up with an earlier one
                 if root.since == 0:
                     root.since = at
-        self._set_wake(root, wake)
+        if wake != root.wake:
+            root.wake = wake
+            self._timers.push(wake, root.key, late=wake <= now)
+        self._rows.keep(root)
 
-    def _schedule(self, root: Row, now: int, missed_before: int) -> None:
-        """Fires what is due by `now` and sets the row's wake to the next open timer.
+    def _fire(self, root: Row, now: int) -> None:
+        """Fires what the watermark has passed, before the root's members change."""
+        if 0 < root.wake <= self.reached.by:
+            self._look(root, now, fire=self.reached)
 
-        A run due by `missed_before` was closed until a split, or a merge, took away what had closed it: it is
-        recorded as missed.
+    def _look(
+        self, root: Row, now: int, fire: Reached = NOT_YET, missed: Reached = NOT_YET, without: tuple[int, ...] = ()
+    ) -> None:
+        """Looks through the open runs: those that `fire` covers fire, the next ones set the row's wake.
+
+        A run that `missed` covers was closed until a split, or a merge, took away what had closed it: it is recorded
+        as missed.
         """
         members = list(self._rows.members(root))
         forgotten = max((component.forgotten for _, component in members), default=0)
@@ -317,37 +354,44 @@ class Home:
                 if entry[0] > forgotten:
                     entries.append(entry)
                     home_of[entry[1]] = member
-        root.latest = max((entry[0] for entry in entries), default=root.latest)
-        root.since = wake = 0
+        waiting = []
         for run in self._rules.open_runs(entries):
-            if run.due > now:
-                wake = min(wake or run.due, run.due)
-                root.since = min(root.since or run.armed_at, run.armed_at)
-                continue
-            if run.rule.when.key is None:
-                # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
-                marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
-            else:
-                marks = {run.run_key: home_of[run.message_id]}
-            if any(self._marked(root, run.rule.name, name) for name in marks):
-                continue
-            missed = run.due <= missed_before
-            for name, member in marks.items():
-                self._mark(root, member, run.rule.name, name, run.due)
-            self._act(root, run.rule, run, run.armed_at, now, "missed" if missed else "fired")
-        self._set_wake(root, wake)
+            if run.due <= now:
+                if run.rule.when.key is None:
+                    # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
+                    marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
+                else:
+                    marks = {run.run_key: home_of[run.message_id]}
+                if any(self._marked(root, run.rule.name, name) for name in marks):
+                    continue
+                if missed.covers(run) or fire.covers(run):
+                    for name, member in marks.items():
+                        self._mark(root, member, run.rule.name, name, run.due)
+                    verdict = "missed" if missed.covers(run) else "fired"
+                    self._act(root, run.rule, run, run.armed_at, now, verdict, without)
+                    continue
+            waiting.append(run)
+        latest = max((entry[0] for entry in entries), default=root.latest)
+        self._wait(root, waiting, latest, woken=fire is not NOT_YET)
+
+    def _wait(self, root: Row, runs: list[Run], latest: int, woken: bool) -> None:
+        """Sets the row's wake to the earliest of these runs, which come in order of their due time."""
+        times = root.wake, root.since, root.latest
+        root.wake = runs[0].due if runs else 0
+        root.since = min((run.armed_at for run in runs), default=0)
+        root.latest = latest
+        if (root.wake, root.since, root.latest) != times:
+            self._rows.keep(root)
+        if runs and (woken or root.wake != times[0]):
+            self._timers.push(root.wake, root.key, late=runs[0].taken >= runs[0].due)
+        ahead = next((run for run in runs if run.taken < run.due), None)
+        if ahead is not None and ahead is not runs[0]:
+            self._timers.push(ahead.due, root.key, late=False)
 
     def _wanted_since(self, root: Row, now: int) -> int:
         """From when on history may still matter to a rule: to a late event's window, or to one that is open."""
         since = now - self._rules.horizon - LATE_AFTER
         return min(since, root.since) if root.since else since
-
-    def _set_wake(self, root: Row, wake: int) -> None:
-        if root.wake != wake:
-            root.wake = wake
-            self._rows.keep(root)
-            if wake:
-                self.effects.wakes.append((wake, root.key))
 
     def _fire_at_once(self, root: Row, member: str, fire: Fire, event: Event) -> None:
         if fire.rule.when.key is None:
@@ -360,12 +404,23 @@ class Home:
         run = Run(fire.rule, fire.run_key, event.occurred_at, event.occurred_at, event.message_id)
         self._act(root, fire.rule, run, event.occurred_at, event.now, verdict)
 
-    def _act(self, root: Row, rule: Rule, run: Run, event_at: int, now: int, verdict: str) -> None:
+    def _act(
+        self,
+        root: Row,
+        rule: Rule,
+        run: Run,
+        event_at: int,
+        now: int,
+        verdict: str,
+        without: tuple[int, ...] = (),
+    ) -> None:
         """One decision for the run and, when a live rule fires, one trigger for each of its actions."""
         profile = profile_id(root.key)
         if verdict == "fired" and rule.status != "live":
             verdict = rule.status
         detail = _DETAILS[verdict]
+        if without:
+            detail += f"; not waited for, since nothing moved there: {', '.join(f'events/{each}' for each in without)}"
         self.effects.decisions.append(
             RuleDecision(rule.name, rule.version, profile, run.run_key, run.message_id, verdict, detail, now)
         )

@@ -43,6 +43,8 @@ class LaneStats:
     timers: int = 0
     """Waiting now; `timers_late` is how many seconds the earliest is overdue."""
     timers_late: float = 0.0
+    standing: int = 0
+    """Partitions of `events` that timers did not wait for, lately, because nothing moved there."""
     waiting: int = 0
     """Records delivered and not yet taken."""
     recovery_done: int = 0

@@ -1,42 +1,40 @@
-"""Whoever owns a partition: the real steps around the rows it opened. The simulator and the Kafka lane run this code.
+"""Whoever owns a lane: the real steps around the rows it opened. Every runner drives this code.
 
 A step takes some lines of a record and never raises for what they hold: one that is no message, or no message of this
-topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make a step fail, its
-owner is thrown away with everything since the last commit, and the same records are taken again without that line
-(`refuse`). No clock, broker or disk here.
+topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make a step fail, it
+raises Unreadable, and whoever drives throws the owner away (`stream.core.run`). No clock, broker or disk here.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Container, Iterator, Mapping
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, Protocol, cast, get_args
 
 from profiles.linker import Linker
-from profiles.rows import Rows, Store
+from profiles.rows import Rows
 from schemas import codec
 from schemas.errors import RowError
 from schemas.keys import partition_of
-from schemas.messages import Event, Internal, Message, Rejected, Request, Wake
+from schemas.messages import Event, Internal, Message, Rejected, Request, SourceMark
 from schemas.rejection import CODES, reject
-from stream.core.home import Effects, Home
+from stream.core.effects import LINKS, Address, Effects
+from stream.core.expiry import Expiry
+from stream.core.home import INTERNAL, Home
 from stream.core.shape import flaw
+from stream.core.watermark import Watermark
 
-LINKS = "links"
+EVENTS = "events"
 KINDS: Mapping[str, tuple[type, ...]] = {
-    "events": (Event, Rejected),
-    "internal": get_args(Internal),
-    LINKS: get_args(Request),
+    EVENTS: (Event, Rejected, SourceMark),
+    INTERNAL: get_args(Internal),
+    LINKS.topic: get_args(Request),
 }
 """What a topic may hold."""
-_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
 
 LINES = 16
 """Of a record that are stepped in one go."""
-
-Sent = tuple[str, Message]
-"""The log a message goes to (`internal/3`, `links`), and the message."""
 
 
 class Origin(NamedTuple):
@@ -66,120 +64,134 @@ class Unreadable(Exception):
         self.line = line
 
 
-class HomeLane:
-    """An owner of a partition: the real step over the rows it opened, and a heap of wakes."""
+class Owner(Protocol):
+    """What a lane is driven by, its rows held by it alone."""
 
-    def __init__(self, home: Home, rows: Rows, store: Store, partition: int = 0, partitions: int = 1) -> None:
-        self._home = home
-        self._rows = rows
-        self._partition = partition
-        self._partitions = partitions
-        self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
-        heapq.heapify(self._wakes)
+    watermark: Watermark | None
+    """None where nothing is waited for."""
 
-    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> tuple[Effects, list[Sent]]:
-        """Takes some lines of a record; gives what they did and what is to be sent.
+    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> Effects:
+        """Takes some lines of a record; gives all that they did.
 
         Lines whose numbers are in `refuse` are refused unread. Raises Unreadable where one makes the step fail: throw
         this owner away then; and RowError where a stored row cannot be read.
         """
-        home = self._home
-        messages, home.effects.rejected = read(part, now, origin, refuse)
-        line = 0
+
+    def changes(self, now: int) -> Mapping[bytes, bytes | None]:
+        """The changed rows since the last call, for a commit; None deletes."""
+
+
+class HomeLane:
+    """The owner of a partition of `events` and `internal`."""
+
+    def __init__(
+        self,
+        home: Home,
+        rows: Rows,
+        expiry: Expiry,
+        watermark: Watermark | None = None,
+        partition: int = 0,
+        partitions: int = 1,
+    ) -> None:
+        """Without a watermark the runner says itself up to when all input has been taken."""
+        self.watermark = watermark
+        self._expiry = expiry
+        self._home = home
+        self._rows = rows
+        self._partition = partition
+        self._partitions = partitions
+
+    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> Effects:
+        """As an owner does."""
+        messages, refused = read(part, now, origin, refuse)
+        line = part.first
         try:
-            for line, message in messages:
-                if isinstance(message, Event):
-                    if self._is_home(message.identifiers[0]):
-                        home.event(message)
-                    else:
-                        home.effects.rejected.append(
-                            _refused(codec.encode(message), now, origin, line, "wrong_partition")
-                        )
-                elif isinstance(message, Rejected):
-                    home.reject(message, message.rejected_at)
-                else:
-                    home.message(cast(Internal, message), now)
+            for number, message in messages:
+                line = number
+                self.take(message, now)
             self._rows.encode()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise Unreadable(line) from error
-        effects, home.effects = home.effects, Effects()
-        for wake in effects.wakes:
-            heapq.heappush(self._wakes, wake)
-        sent: list[Sent] = [(f"internal/{partition}", message) for partition, message in effects.internal]
-        return effects, sent + [(LINKS, request) for request in effects.links]
+        effects = self.drain()
+        _count(effects, origin, messages, refused)
+        return effects
+
+    def take(self, message: Message, now: int) -> None:
+        """Takes one message; what it does gathers until `drain`. Raises what a value of the wrong type raises."""
+        home = self._home
+        if isinstance(message, Event):
+            if self._is_home(message.identifiers[0]):
+                home.event(message, now)
+            else:
+                to = partition_of(message.identifiers[0], self._partitions)
+                home.effects.sent.append((Address(INTERNAL, to), message))
+        elif isinstance(message, Rejected):
+            home.reject(message, message.rejected_at)
+        elif isinstance(message, SourceMark):
+            if self.watermark is not None:
+                self.watermark.mark(message)
+        else:
+            home.message(cast(Internal, message), now)
+
+    def drain(self) -> Effects:
+        """What has gathered, all of it, once."""
+        effects, self._home.effects = self._home.effects, Effects()
+        return effects
 
     def _is_home(self, key: str) -> bool:
         """Whether an identifier is at home here: a row in the wrong partition would be found by nobody.
 
         One that has a row here has been asked before, which spares the hashing.
         """
-        return self._rows.find(key) is not None or partition_of(key, self._partitions) == self._partition
+        known = self._partitions == 1 or self._rows.find(key) is not None
+        return known or partition_of(key, self._partitions) == self._partition
 
-    @property
-    def pending(self) -> int:
-        """Timers that wait; some may be no longer wanted."""
-        return len(self._wakes)
-
-    def due(self) -> int | None:
-        """When the next timer is due."""
-        return self._wakes[0][0] if self._wakes else None
-
-    def wake(self) -> Wake:
-        """The record for the row whose timer is due next. One that is no longer wanted does no harm."""
-        return Wake(heapq.heappop(self._wakes)[1])
-
-    def changes(self) -> Mapping[bytes, bytes | None]:
-        """The changed rows, for a commit."""
+    def changes(self, now: int) -> Mapping[bytes, bytes | None]:
+        """As an owner does; message ids whose time is over leave with them."""
+        home = self._home
+        home.remember()
+        self._expiry.pay(home.taken, min(now, home.newest))
+        home.taken = 0
         return self._rows.changes()
 
 
 class LinkerLane:
     """The owner of the linker's partition."""
 
-    pending = 0
+    watermark: Watermark | None = None
 
     def __init__(self, linker: Linker, partitions: int = 1) -> None:
         self._linker = linker
         self._partitions = partitions
 
-    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> tuple[Effects, list[Sent]]:
-        """Takes some requests of a record; gives the decisions and the orders to be sent. Raises as a home's."""
+    def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> Effects:
+        """As an owner does: decisions, and the orders to be sent."""
         effects = Effects()
-        sent: list[Sent] = []
-        messages, effects.rejected = read(part, now, origin, refuse)
+        messages, refused = read(part, now, origin, refuse)
+        _count(effects, origin, messages, refused)
         for line, message in messages:
             try:
-                decisions, orders = self._linker.decide(cast(Request, message))
-                sent += [(f"internal/{partition_of(order.row, self._partitions)}", order) for order in orders]
-            except _FAILURES as error:
+                self.take(cast(Request, message), effects)
+            except FAILURES as error:
                 raise Unreadable(line) from error
-            effects.identity += decisions
-        return effects, sent
+        return effects
 
-    def due(self) -> int | None:
-        """The linker waits for nothing."""
-        return None
+    def take(self, request: Request, effects: Effects) -> None:
+        """Decides one request."""
+        decisions, orders = self._linker.decide(request)
+        effects.identity += decisions
+        effects.sent += [(Address(INTERNAL, partition_of(order.row, self._partitions)), order) for order in orders]
 
-    def wake(self) -> Wake:
-        """Never asked for, since nothing is ever due."""
-        raise IndexError("the linker has no timers")
-
-    def changes(self) -> Mapping[bytes, bytes | None]:
-        """The changed rows, for a commit."""
+    def changes(self, now: int) -> Mapping[bytes, bytes | None]:  # noqa: ARG002 - a linker forgets nothing
+        """As an owner does."""
         return self._linker.changes()
 
 
-def gather(total: Effects, effects: Effects) -> None:
-    """Adds what one step did to what others did."""
-    total.facts += effects.facts
-    total.triggers += effects.triggers
-    total.decisions += effects.decisions
-    total.identity += effects.identity
-    total.rejected += effects.rejected
-    total.duplicate += effects.duplicate
-    total.late += effects.late
-    total.profiles += effects.profiles
-    total.hops = max(total.hops, effects.hops)
+def _count(effects: Effects, origin: Origin, messages: list[tuple[int, Message]], refused: list[Rejected]) -> None:
+    marks = sum(isinstance(message, SourceMark) for _, message in messages)
+    effects.received[origin.topic] += len(messages) + len(refused) - marks
+    effects.rejected += refused
+    effects.refused[origin.topic] += len(refused)
 
 
 def parts(record: bytes | None, most: int = LINES) -> Iterator[Part]:
@@ -200,18 +212,20 @@ def read(
         try:
             message = codec.decode(line)
         except RowError:
-            refused.append(_refused(line, now, origin, number, "not_a_message"))
+            refused.append(unreadable(line, now, f"{origin}", number))
             continue
         if not isinstance(message, kinds) or number in refuse:
-            refused.append(_refused(line, now, origin, number, "not_a_message"))
+            refused.append(unreadable(line, now, f"{origin}", number))
         elif field := flaw(message):
-            refused.append(_refused(line, now, origin, number, "not_a_message", field))
+            refused.append(unreadable(line, now, f"{origin}", number, field))
         else:
             messages.append((number, message))
     return messages, refused
 
 
-def _refused(line: bytes, now: int, origin: Origin, number: int, code: str, field: str = "") -> Rejected:
+def unreadable(line: bytes, now: int, source: str, number: int, field: str = "") -> Rejected:
+    """The refusal of a line that is no message, or that no step can take."""
+    code = "not_a_message"
     shown = line[:64].decode("utf-8", "backslashreplace")
-    refused = reject(line, "record", code, field, shown, CODES[code], str(origin), now)
-    return refused._replace(rejection_id=f"{origin}:{number}")
+    refused = reject(line, "record", code, field, shown, CODES[code], source, now)
+    return refused._replace(rejection_id=f"{source}:{number}")

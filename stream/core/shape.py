@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from schemas.events import EventType
-from schemas.messages import Dropped, Event, Internal, Message, Piece, Rejected, Request
+from schemas.messages import Dropped, Event, Internal, Message, Piece, Rejected, Request, SourceMark
 
 FOREVER = 1 << 60
 """No instant and no count is larger: it must fit a row."""
@@ -32,12 +32,15 @@ def flaw(message: Message) -> str:
 
 def _is_ordinary(event: Event) -> bool:
     """What nearly every event is, at a quarter of the cost of the table below. Never wrong when it says yes."""
-    keys, message_id, type_, name, channel, occurred_at, received_at, now, source, previous, dropped, body, _ = event
+    keys, message_id, type_, name, channel, occurred_at, received_at, now, source, previous, dropped, body, *rest = (
+        event
+    )
     for key in keys:
         if key.__class__ is not str or ":" not in key or "\0" in key:
             return False
     return (
         message_id.__class__ is type_.__class__ is name.__class__ is channel.__class__ is source.__class__ is str
+        and rest[0].__class__ is int
         and occurred_at.__class__ is received_at.__class__ is now.__class__ is int
         and 0 <= occurred_at <= received_at <= now < FOREVER
         and previous is None
@@ -96,6 +99,7 @@ _BY_TYPE: Mapping[str, Check] = {
     "bytes": lambda value: type(value) is bytes,
     "bytes | None": lambda value: value is None or type(value) is bytes,
     "tuple[str, ...]": _keys,
+    "tuple[int, ...]": lambda values: type(values) is tuple and all(map(_number, values)),
     "tuple[Dropped, ...]": _dropped,
     "tuple[Piece, ...]": _pieces,
     "Mapping[str, Any]": _body,
@@ -114,5 +118,5 @@ _CHECKS: Mapping[type, tuple[tuple[str, Check], ...]] = {
         (field, _BY_NAME.get(field) or _BY_TYPE[annotation.__forward_arg__])
         for field, annotation in kind.__annotations__.items()
     )
-    for kind in (Event, Rejected, *get_args(Internal), *get_args(Request))
+    for kind in (Event, Rejected, SourceMark, *get_args(Internal), *get_args(Request))
 }

@@ -10,29 +10,31 @@ Outputs wait in the store, as compressed columns, until a Parquet file holds the
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pyarrow as pa
 
 from profiles.linker import Linker
 from profiles.rows import Rows
-from schemas.errors import InputError
-from schemas.instant import DAY
+from schemas import codec
 from schemas.messages import Event, Output, Rejected, Request, Split, Wake
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import batch, packed, unpacked
 from sinks.lake.chain import Lake
 from sinks.marts.publisher import PublishReport, publish
-from stream.core.home import Effects, Home
+from stream.core.effects import LINKS, Effects
+from stream.core.expiry import Expiry
+from stream.core.home import Home
+from stream.core.owners import FAILURES, HomeLane, LinkerLane, unreadable
 from stream.core.plan import Plan
+from stream.core.timers import Timers, Wait
+from stream.core.watermark import NOBODY
 from stream.embedded.store import LAKE, PUBLISHED, STATE, LocalStore
 
 CHUNK = 32
@@ -59,6 +61,14 @@ class Counts:
     """All profiles there are now, earlier runs included."""
 
 
+class _Failed(Exception):
+    """An input that makes a step fail, by its place in the run."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
+
+
 class Engine:
     """One data folder, open for writing. Use it as a context manager."""
 
@@ -66,19 +76,25 @@ class Engine:
         self.folder = folder
         self.counts = Counts()
         self._store = store
-        self._rows = Rows(store)
-        self._home = Home(self._rows, plan)
-        self._linker = Linker(store, plan.identity)
+        self._plan = plan
         self._lake = Lake(folder / LAKE)
-        self._forget_after = plan.identity.forget_after
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
-        self._swept: int = state.get("swept", 0)
         self.counts.profiles = state.get("profiles", 0)
+        self._inputs: list[Event | Rejected] = []
+        """Those of the run in hand."""
         self._facts: list[pa.RecordBatch] = []
         """Those of the run in hand, in columns."""
-        self._wakes = [(int.from_bytes(key[1:9], "big"), key[9:].decode()) for key, _ in store.scan(b"w")]
-        heapq.heapify(self._wakes)
+        self._open_lanes()
+
+    def _open_lanes(self) -> None:
+        """The owners of the rows as they were committed."""
+        self._rows = Rows(self._store)
+        self._timers = Timers(self._store.scan(b"w"))
+        self._home = Home(self._rows, self._plan, self._timers)
+        expiry = Expiry(self._rows, self._store, self._plan.identity.forget_after)
+        self._homes = HomeLane(self._home, self._rows, expiry)
+        self._linker = LinkerLane(Linker(self._store, self._plan.identity))
 
     @classmethod
     def open(cls, folder: Path, plan: Plan) -> Engine:
@@ -109,48 +125,42 @@ class Engine:
     # --- input ------------------------------------------------------------------------------------------------------
 
     def take(self, inputs: Iterable[Event | Rejected]) -> int:
-        """Takes a run of input: durable, applied and committed when this returns. Returns how many there were.
-
-        Where reading the input ends in an InputError, what came before is taken and the error goes on to the caller.
-        """
+        """Takes a run of input: durable, applied and committed when this returns. Returns how many there were."""
         inputs = iter(inputs)
-        broken: InputError | None = None
-        more = True
         taken = 0
-        while more:
-            chunk: list[Event | Rejected] = []
-            try:
-                chunk.extend(islice(inputs, CHUNK))
-            except InputError as error:
-                broken = error
-            more = len(chunk) == CHUNK and broken is None
-            homes = [each.identifiers[0] for each in chunk if isinstance(each, Event)]
-            self._rows.expect(homes, self._store.get_all)
-            for each in chunk:
-                self._step(each)
+        while chunk := list(islice(inputs, CHUNK)):
+            self.step(chunk)
             taken += len(chunk)
-            if len(self._home.effects.facts) >= COLUMNS:
-                self._columns_of_facts()
-            self._rows.encode()
-        if taken:
-            self.counts.read += taken
-            self._commit()
-        if broken is not None:
-            raise broken
+        self.commit()
         return taken
 
-    def advance(self, now: int, stepwise: bool = False) -> None:
-        """Fires the timers due by `now`, under the events clock (`stepwise`) each at its own time."""
-        if self._fire_due(now, stepwise):
-            self._commit()
+    def step(self, inputs: Sequence[Event | Rejected]) -> None:
+        """Takes a few inputs, best `CHUNK` of them; nothing is durable before `commit`."""
+        first = len(self._inputs)
+        self._inputs += inputs
+        try:
+            self._take_from(first)
+        except _Failed as failed:
+            self._take_again(failed)
+
+    def advance(self, now: int, *, settled: int | None = None, stepwise: bool = False) -> None:
+        """All input up to `now` has been taken: fires what is due by then, and commits.
+
+        Runs that were due already when they were armed fire where they were armed by `settled`, which is `now` unless
+        told otherwise. `stepwise`, under the events clock, each timer fires at its own time.
+        """
+        self._fire_due(now, now if settled is None else settled, stepwise)
+        self.commit()
 
     def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
         """Takes two people apart; returns how many profiles that cut."""
-        self._fire_due(now, stepwise=False)
-        before = len(self._home.effects.identity)
-        self._settle_identity([Split(tuple(a), tuple(b), now)], now)
-        cut = len(self._home.effects.identity) - before
-        self._commit()
+        self._fire_due(now, now, stepwise=False)
+        effects = self._home.effects
+        before = len(effects.identity)
+        effects.sent.append((LINKS, Split(tuple(a), tuple(b), now)))
+        self._deliver(now)
+        cut = len(effects.identity) - before
+        self.commit()
         return cut
 
     def publish(self) -> PublishReport:
@@ -160,78 +170,102 @@ class Engine:
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
+    def _take_from(self, first: int) -> None:
+        """Steps the inputs of the run from a place on. Raises _Failed where one makes a step fail."""
+        inputs = self._inputs[first:] if first else self._inputs
+        homes = [each.identifiers[0] for each in inputs if isinstance(each, Event)]
+        self._rows.expect(homes, self._store.get_all)
+        place = first
+        try:
+            for place, each in enumerate(inputs, first):  # noqa: B007 - where it failed
+                self._step(each)
+            self._rows.encode()
+        except FAILURES as error:
+            raise _Failed(place) from error
+        if len(self._home.effects.facts) >= COLUMNS:
+            self._columns_of_facts()
+
+    def _take_again(self, failed: _Failed) -> None:
+        """A step failed half-way: the whole run is done anew, and what it failed at is refused."""
+        done = False
+        while not done:
+            self._inputs[failed.place] = _refused(self._inputs[failed.place], failed)
+            self._facts = []
+            self._open_lanes()
+            try:
+                for first in range(0, len(self._inputs), CHUNK):
+                    self._take_from(first)
+                done = True
+            except _Failed as error:
+                failed = error
+
     def _step(self, each: Event | Rejected) -> None:
-        home, effects = self._home, self._home.effects
         if isinstance(each, Rejected):
-            self.counts.rejected += 1
-            home.reject(each, each.rejected_at)
+            self._homes.take(each, each.rejected_at)
             return
-        if self._wakes and self._wakes[0][0] <= each.now:
-            self._fire_due(each.now, stepwise=each.now != each.received_at)
-        home.event(each)
-        if effects.links:
-            requests, effects.links = effects.links, []
-            self._settle_identity(requests, each.now)
-        if effects.wakes:
-            self._note_wakes()
+        now = each.now
+        if now != each.received_at and now > self._home.reached.by:
+            self._fire_due(now, now, stepwise=True)
+        self._home.event(each, now)
+        if self._home.effects.sent:
+            self._deliver(now)
 
     def _columns_of_facts(self) -> None:
         """Facts become columns while they are fresh in the processor's cache; nothing is written yet."""
         facts = self._home.effects.facts
         if facts:
             self._facts.append(batch("facts", facts))
-            self.counts.applied += len(facts)
             facts.clear()
 
-    def _settle_identity(self, requests: Sequence[Request], now: int) -> None:
+    def _deliver(self, now: int) -> None:
         """Requests to the linker, its orders and what follows, until nothing is left to do."""
         effects = self._home.effects
-        waiting = deque(requests)
-        while waiting:
-            decisions, orders = self._linker.decide(waiting.popleft())
-            effects.identity += decisions
-            for order in orders:
-                self._home.message(order, now)
-            waiting.extend(effects.links)
-            effects.links = []
-        self._note_wakes()
+        while effects.sent:
+            sent, effects.sent = effects.sent, []
+            for address, message in sent:
+                if address == LINKS:
+                    self._linker.take(cast(Request, message), effects)
+                else:
+                    self._homes.take(message, now)
 
-    def _note_wakes(self) -> None:
-        for wake in self._home.effects.wakes:
-            heapq.heappush(self._wakes, wake)
-        self._home.effects.wakes = []
+    def _fire_due(self, by: int, settled: int, stepwise: bool) -> None:
+        """Wakes every row whose time has come; the watermark is at `by` afterwards."""
+        timers = self._timers
+        while stepwise and (due := timers.next) is not None and due <= by:
+            self._wake(timers.due(due, late=False), due, settled, due)
+        if not stepwise or timers.late:
+            self._wake(timers.due(by, late=settled > 0), by, settled, by)
+        self._home.message(Wake(NOBODY, by, settled), by)
 
-    def _fire_due(self, now: int, stepwise: bool) -> bool:
-        """Wakes every row whose time has come; a wake that the row no longer wants is dropped."""
-        woken = False
-        while self._wakes and self._wakes[0][0] <= now:
-            due, key = heapq.heappop(self._wakes)
-            row = self._rows.find(key)
-            if row is not None and row.wake == due:
-                self._home.message(Wake(key), due if stepwise else now)
-                self._note_wakes()
-                woken = True
-        return woken
+    def _wake(self, waits: Iterable[Wait], by: int, settled: int, now: int) -> None:
+        for _, row in waits:
+            self._home.message(Wake(row, by, settled), now)
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def _commit(self) -> None:
-        """Commits the run with all its effects, then lets Parquet files be written where enough has gathered."""
+    def commit(self) -> None:
+        """Commits what was taken with all its effects, then lets Parquet files be written where enough has gathered."""
         self._columns_of_facts()
-        effects, self._home.effects = self._home.effects, Effects()
+        effects = self._homes.drain()
+        read, self._inputs = len(self._inputs), []
+        wall = self._home.newest
+        rows = {**self._homes.changes(wall), **self._linker.changes(wall)}
+        if not rows and not read:
+            return
         batches, self._facts = {"facts": self._facts, **_columns(effects)}, []
         taken = {topic: packed(made) for topic, made in batches.items() if made}
         log = {_at(topic, self._outputs[topic]): stored for topic, (_, stored) in taken.items()}
         for topic, (made, _) in taken.items():
             self._outputs[topic] += made.num_rows
+        self.counts.read += read
+        self.counts.applied += sum(each.num_rows for each in batches["facts"])
         self.counts.duplicate += effects.duplicate
+        self.counts.rejected += effects.refused.total()
         self.counts.late += effects.late
         self.counts.triggers += len(effects.triggers)
         self.counts.merges += sum(decision.kind == "merge" for decision in effects.identity)
         self.counts.profiles += effects.profiles
 
-        rows = self._rows.changes()
-        rows.update(self._linker.changes())
         rows[STATE] = self._state()
         self._store.commit(rows, log)
         for topic, (made, _) in taken.items():
@@ -240,7 +274,7 @@ class Engine:
             self._flush()
 
     def _state(self) -> bytes:
-        return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept})
+        return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles})
 
     def _flush(self) -> None:
         """Outputs into Parquet; then the store need not keep them any longer."""
@@ -263,16 +297,13 @@ class Engine:
                 rows = unpacked(stored)
                 self._lake.append(topic, _offset(key), _offset(key) + rows.num_rows, rows)
 
-    def sweep(self, now: int) -> int:
-        """Forgets message ids whose time is over, at most once a day; returns how many."""
-        if now - self._swept < DAY:
-            return 0
-        old = [key for key, value in self._store.scan(b"m") if now - int.from_bytes(value, "big") >= self._forget_after]
-        for start in range(0, len(old), 10_000):
-            self._store.commit(dict.fromkeys(old[start : start + 10_000]), {})
-        self._swept = now
-        self._store.commit({STATE: self._state()}, {})
-        return len(old)
+
+def _refused(failed: Event | Rejected, error: _Failed) -> Rejected:
+    """What no step can take is refused; a refusal that fails cannot be refused again."""
+    if isinstance(failed, Rejected):
+        raise error
+    refused = unreadable(codec.encode(failed), failed.now, failed.source, 0)
+    return refused._replace(rejection_id=f"{failed.source}:{failed.message_id}")
 
 
 def _columns(effects: Effects) -> dict[str, list[pa.RecordBatch]]:

@@ -84,8 +84,8 @@ class LocalStore:
         found: list[bytes | None] = cast(Any, self._db).get(keys)  # its stub knows no keys of bytes
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return scanned(self._db, prefix)
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return scanned(self._db, prefix, start)
 
     def scan_log(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return scanned(self._log, prefix)

@@ -26,7 +26,13 @@ POLL = 0.1
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer in its thread; reads committed records only."""
+    """Faust's consumer in its thread; reads committed records only, and knows how far it has come."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._delivered: dict[TP, int] = {}
+        """The offset of the last record handed out."""
+        self._reported: dict[TP, int] = {}
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -34,19 +40,32 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def commit_group(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:
-        committed: Mapping[TP, int] = await self.call_thread(self._commit_group, positions)
-        return committed
+    async def _fetch_records(self, *given: Any, **named: Any) -> Any:
+        found = await super()._fetch_records(*given, **named)
+        self._delivered |= {TP(*partition): records[-1].offset for partition, records in found.items()}
+        return found
 
-    async def _commit_group(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def commit_group(self, positions: Mapping[TP, int]) -> None:
+        await self.call_thread(self._commit_group, positions)
+
+    async def _commit_group(self, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         mine = consumer.assignment()
-        offsets = {aiokafka.TopicPartition(*tp): offset for tp, offset in positions.items() if tp in mine}
-        if offsets:
+        offsets = {tp: self._passed(consumer, tp, offset) for tp, offset in positions.items() if tp in mine}
+        if offsets and offsets != self._reported:
             with suppress(KafkaError):  # a rebalance, or brokers that are away: the next report is as good
-                await consumer.commit(offsets)
-                return {TP(*partition): offset for partition, offset in offsets.items()}
-        return {}
+                await consumer.commit({aiokafka.TopicPartition(*tp): offset for tp, offset in offsets.items()})
+                self._reported = offsets
+
+    def _passed(self, consumer: aiokafka.AIOKafkaConsumer, tp: TP, taken: int) -> int:
+        """How far a lane has come that has taken all before `taken`: beyond the markers of transactions behind it.
+
+        Without them a reader that has read everything would never be seen at the end of its log.
+        """
+        state = consumer._subscription.subscription.assignment.state_value(tp)
+        if state is None or not state.has_valid_position or self._delivered.get(tp, -1) >= taken:
+            return taken
+        return max(taken, int(state.position))
 
 
 class Consumer(driver.Consumer):
@@ -72,9 +91,9 @@ class Consumer(driver.Consumer):
         """Delivers no more of these, but for what is on its way."""
         self._flowing.difference_update(partitions)
 
-    async def commit_group(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Tells the group how far its lanes are, for those who watch its lag; returns what it took."""
-        return await self._thread.commit_group(positions)
+    async def commit_group(self, positions: Mapping[TP, int]) -> None:
+        """Tells the group how far its lanes are: timers and those who watch its lag go by that."""
+        await self._thread.commit_group(positions)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         wanted = self._flowing & (active_partitions or set())

@@ -12,91 +12,41 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from profiles.linker import Linker
 from profiles.rows import Rows
-from schemas import codec
 from schemas.instant import HOUR, SECOND
-from schemas.keys import profile_id
-from schemas.messages import Forward, Message
-from stream.core.envelope import envelopes
-from stream.core.home import Effects, Home
+from schemas.messages import Event, Forward
+from stream.core.expiry import Expiry
+from stream.core.home import Home
 from stream.core.lanestats import AGE_BOUNDS, LaneStats
-from stream.core.owners import LINES, LINKS, HomeLane, LinkerLane, Origin, Part, Sent, Unreadable, gather, parts
+from stream.core.outbox import Entry, Outbox
+from stream.core.owners import LINES, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
+from stream.core.run import Run
+from stream.core.timers import Timers
+from stream.core.watermark import Watermark
 from stream.kafka.cluster import Cluster
+from stream.kafka.inbox import Inbox
 from stream.kafka.lanestore import POSITIONS, LaneStore, Memory, Reached
+from stream.kafka.ownership import LINKER, Ownership
 from stream.kafka.recovery import bounds, first_offsets, reader, recovered
-from stream.kafka.transactions import Entry, Log, Transactions
+from stream.kafka.transactions import Log, Transactions
 
-WAKES = 500
+WAKES_A_RUN = 500
 """Due timers taken into one run."""
-FEW = 4
+LINES_A_TURN = 4
 """Lines between two turns of others while no further run waits: every answer that another lane's commit or a customer's
 query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES`."""
-LOOK = 0.1
-"""Seconds after which an idle lane looks whether a timer is due."""
-FULL_RECORDS = 100
-FULL_BYTES = 4 << 20
-"""A lane that has so much waiting is fed no more until half of it is done."""
+IDLE_WAIT = 0.1
+"""Seconds after which an idle lane looks around."""
 
 Clock = Callable[[], int]
 """Microseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ownership:
-    """What a lane owns."""
-
-    name: str
-    """As in transactional ids and folders: `lane-3`, `linker`."""
-    partition: int
-    inputs: tuple[str, ...]
-    rows: str
-    """The topic of its changelog."""
-
-
-LINKER = Ownership("linker", 0, (LINKS,), "linker-rows")
-
-
-def home(partition: int) -> Ownership:
-    """The lane of a partition."""
-    return Ownership(f"lane-{partition}", partition, ("events", "internal"), "rows")
-
-
-class _Run:
-    """Records taken together, and what came of them."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[Origin, bytes | None, int]] = []
-        self.refused: dict[Origin, set[int]] = {}
-        self.woken: list[Sent] = []
-        self.clear()
-
-    def clear(self) -> None:
-        self.effects = Effects()
-        """All but the facts."""
-        self.facts: list[bytes] = []
-        """Encoded. A thousand decoded events would be larger than any cache, and slow to make and to let go of."""
-        self.newest_event = 0
-        """When the last of them was accepted."""
-        self.sent: list[Sent] = []
-        self.received: Counter[str] = Counter()
-        self.refusals: Counter[str] = Counter()
-
-    def refuse(self, origin: Origin, failed: Unreadable) -> None:
-        """Raises what is given where the line had been refused already and cannot be the reason."""
-        lines = self.refused.setdefault(origin, set())
-        if failed.line in lines:
-            raise failed
-        lines.add(failed.line)
 
 
 class Lane:
@@ -109,8 +59,6 @@ class Lane:
         self.stats = LaneStats()
         self.inputs = {topic: (cluster.topic(topic), owns.partition) for topic in owns.inputs}
         """Input topic -> its log."""
-        self.positions: dict[str, int] = {}
-        """Input topic -> the next offset, as committed; empty until the lane is open."""
         self.store: LaneStore | None = None
         """Committed rows, to read; None until the lane is open."""
         self._cluster = cluster
@@ -120,17 +68,10 @@ class Lane:
         self._turn = turn
         self._transactions = Transactions(cluster, owns.name)
         self._changelog: Log = (cluster.topic(owns.rows), owns.partition)
+        self.inbox = Inbox(cluster.commit_records)
         self._reached = Reached(0, 0)
         self._next: dict[str, int] = {}
-        self._inbox: deque[tuple[Origin, bytes | None]] = deque()
-        self._inbox_bytes = 0
-        self._arrived = asyncio.Event()
-        self._enough = asyncio.Event()
-        """Set when a whole run waits, or none is wanted any more."""
         self._stopping = False
-        self.fed: Callable[[bool], None] = lambda _: None
-        """Called with False when the lane has enough waiting, with True when it wants more."""
-        self._wants_more = True
         self._committed_at = 0.0
         """When the last commit was done, by the monotonic clock."""
 
@@ -147,12 +88,21 @@ class Lane:
             self.store = store
             found = await bounds(consumer, list(self.inputs.values()))
         self._reached = store.reached or self._reached
-        self.positions = first_offsets(self.inputs, store.positions, found)
-        self._next = dict(self.positions)
-        self._owner = self._own(store)
-        self.stats.positions = self.positions
-        self.stats.timers = self._owner.pending
+        self._next = first_offsets(self.inputs, store.positions, found)
+        self._run = Run(lambda: self._owner(store), Outbox, self.owns.partition)
+        self.stats.positions = dict(self._next)
+        self._count_timers()
         self.stats.open = True
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Input topic -> the next offset, as committed; empty until the lane is open."""
+        return self.stats.positions
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """Its owner's, once the lane is open; the linker has none."""
+        return self._run.owner.watermark if self.stats.open else None
 
     @property
     def _folder(self) -> Path:
@@ -161,68 +111,49 @@ class Lane:
     def _note_recovery(self, done: int, total: int) -> None:
         self.stats.recovery_done, self.stats.recovery_total = done, total
 
-    def _own(self, store: LaneStore) -> HomeLane | LinkerLane:
-        partitions = self._cluster.partitions
+    def _owner(self, store: LaneStore) -> Owner:
+        """An owner of the rows as they were committed."""
+        plan, partition, partitions = self._plan, self.owns.partition, self._cluster.partitions
         if self.owns is LINKER:
-            return LinkerLane(Linker(store, self._plan.identity), partitions)
+            return LinkerLane(Linker(store, plan.identity), partitions)
         rows = Rows(store, self._memory.rows)
-        partition = self.owns.partition
-        return HomeLane(Home(rows, self._plan, partition, partitions), rows, store, partition, partitions)
+        timers = Timers(store.scan(b"w"))
+        return HomeLane(
+            Home(rows, plan, timers, partition, partitions),
+            rows,
+            Expiry(rows, store, plan.identity.forget_after),
+            Watermark(timers, plan.allow_late_input, self._clock()),
+            partition,
+            partitions,
+        )
 
     # --- input ------------------------------------------------------------------------------------------------------
 
     def put(self, topic: str, offset: int, record: bytes | None) -> None:
         """A record has been delivered; it is taken as soon as there is time."""
-        self._inbox.append((Origin(topic, self.owns.partition, offset), record))
-        self._inbox_bytes += len(record or b"")
-        self._arrived.set()
-        if self._is_behind:
-            self._enough.set()
-        if self._wants_more and (len(self._inbox) >= FULL_RECORDS or self._inbox_bytes >= FULL_BYTES):
-            self._wants_more = False
-            self.fed(False)
-
-    @property
-    def _is_behind(self) -> bool:
-        """Whether a whole run waits."""
-        return len(self._inbox) >= self._cluster.commit_records
-
-    def _next_record(self) -> tuple[Origin, bytes | None]:
-        origin, record = self._inbox.popleft()
-        self._inbox_bytes -= len(record or b"")
-        if not self._wants_more and len(self._inbox) * 2 <= FULL_RECORDS and self._inbox_bytes * 2 <= FULL_BYTES:
-            self._wants_more = True
-            self.fed(True)
-        return origin, record
+        self.inbox.put(Origin(topic, self.owns.partition, offset), record)
 
     # --- running ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Takes what arrives and what is due, commit after commit, until it is told to stop. Raises Fenced."""
         while not self._stopping:
-            if not self._inbox and not self._is_due():
+            if not self.inbox and not self._has_wakes:
                 await self._wait()
                 continue
-            await self._gather()
+            rest = self._committed_at + self._cluster.commit_ms / 1_000 - time.monotonic()
+            if rest > 0 and not self.inbox.is_behind:
+                # A transaction costs about the same whatever it holds.
+                await self.inbox.gather(rest)
             async with self._turn:
-                run = await self._take_run()
-            if run.records or run.sent:
-                await self._commit(run)
-
-    async def _gather(self) -> None:
-        """Lets more arrive for a while after a commit: a transaction costs about the same whatever it holds."""
-        rest = self._committed_at + self._cluster.commit_ms / 1_000 - time.monotonic()
-        if rest > 0 and not self._is_behind and not self._stopping:
-            self._enough.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
-                    await self._enough.wait()
+                await self._take_run()
+            if not self._run.empty:
+                await self._commit()
 
     def stop(self) -> None:
         """Nothing more is taken; `run` returns once what has been taken is committed."""
         self._stopping = True
-        self._arrived.set()
-        self._enough.set()
+        self.inbox.stop()
 
     async def close(self) -> None:
         """Lets go of the rows at once, then of the producer. What was not committed never happened."""
@@ -232,159 +163,95 @@ class Lane:
             store.close()
         await self._transactions.close()
 
-    def _is_due(self) -> bool:
-        due = self._owner.due()
-        return due is not None and due <= self._clock()
+    @property
+    def _has_wakes(self) -> bool:
+        watermark = self._run.owner.watermark
+        return watermark is not None and bool(watermark.ready)
 
     async def _wait(self) -> None:
-        self._arrived.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK):
-                await self._arrived.wait()
+        await self.inbox.wait(IDLE_WAIT)
         if self.store is not None and _wall() - self._reached.at > HOUR:
             self._reached = self._reached._replace(at=_wall())
             self.store.write((), self._reached)
 
-    async def _take_run(self) -> _Run:
+    async def _take_run(self) -> None:
         """As many records as belong into one commit. Others do small things between two, other lanes nothing."""
-        run = _Run()
+        run = self._run
         started = time.monotonic()
-        self._wake(run)
-        while self._inbox and len(run.records) < self._cluster.commit_records and not self._stopping:
-            origin, record = self._next_record()
+        run.wake(WAKES_A_RUN)
+        while self.inbox and run.taken < self._cluster.commit_records and not self._stopping:
+            origin, record = self.inbox.next()
             if origin.offset < self._next[origin.topic]:
                 continue
             self._next[origin.topic] = origin.offset + 1
-            await self._take(run, origin, record)
+            lines = LINES if self.inbox.is_behind else LINES_A_TURN
+            for _ in run.take(origin, record, self._clock(), lines):
+                await _others()
             if (time.monotonic() - started) * 1_000 >= self._cluster.commit_ms:
                 break
         self.stats.step_seconds += time.monotonic() - started
-        self.stats.waiting = len(self._inbox)
-        return run
-
-    def _wake(self, run: _Run) -> None:
-        """Time passing is just another record: a message to this lane itself."""
-        now = self._clock()
-        log = f"internal/{self.owns.partition}"
-        while len(run.woken) < WAKES and (due := self._owner.due()) is not None and due <= now:
-            run.woken.append((log, self._owner.wake()))
-        run.sent += run.woken
-        due = self._owner.due()
-        self.stats.timers_late = max(0.0, (now - due) / SECOND) if due is not None else 0.0
-
-    async def _take(self, run: _Run, origin: Origin, record: bytes | None) -> None:
-        now = self._clock()
-        run.records.append((origin, record, now))
-        try:
-            for part in parts(record, LINES if self._is_behind else FEW):
-                self._step(run, origin, part, now)
-                await _others()
-        except Unreadable as error:
-            run.refuse(origin, error)
-            self._take_again(run)
-
-    def _take_again(self, run: _Run) -> None:
-        """A step failed half-way: everything since the last commit is done anew, without the line that it failed at."""
-        assert self.store is not None
-        done = False
-        while not done:
-            self._owner = self._own(self.store)
-            run.clear()
-            run.sent += run.woken
-            try:
-                for origin, record, now in run.records:
-                    for part in parts(record):
-                        self._step(run, origin, part, now)
-                done = True
-            except Unreadable as error:
-                run.refuse(origin, error)
-
-    def _step(self, run: _Run, origin: Origin, part: Part, now: int) -> None:
-        effects, sent = self._owner.step(part, now, origin, run.refused.get(origin, ()))
-        facts, effects.facts = effects.facts, []
-        gather(run.effects, effects)
-        run.sent += sent
-        if facts:
-            run.facts += map(codec.encode, facts)
-            run.newest_event = facts[-1].received_at
-        lines = len(part.lines)
-        run.received[origin.topic] += lines
-        if origin.topic == "events":
-            run.refusals[origin.topic] += lines - len(facts) - effects.duplicate
-        else:
-            run.refusals[origin.topic] += len(effects.rejected)
+        self.stats.waiting = len(self.inbox)
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    async def _commit(self, run: _Run) -> None:
+    async def _commit(self) -> None:
         """One transaction, one local write; nothing of it exists before the first, all of it after."""
         store = self.store
         assert store is not None
         started = time.monotonic()
         positions = dict(self._next)
-        rows = {**self._owner.changes(), POSITIONS: orjson.dumps(positions)}
+        changed, outbox = self._run.done(self._clock())
+        rows = {**changed, POSITIONS: orjson.dumps(positions)}
         await _others()
-        entries = self._entries(run)
+        entries: dict[Log, Iterable[Entry]] = {
+            (self._cluster.topic(to.topic), to.partition): each
+            for to, each in outbox.entries(self.owns.partition).items()
+        }
         entries[self._changelog] = rows.items()
         await _others()
         ends = await self._transactions.commit(entries)
         self._reached = Reached(ends[self._changelog], _wall())
         store.write(rows.items(), self._reached)
-        self.positions = self.stats.positions = positions
-        self._count(run, rows)
+        self.stats.positions = positions
+        self._count(outbox, rows)
         self._committed_at = time.monotonic()
         self.stats.commit_seconds += self._committed_at - started
 
-    def _entries(self, run: _Run) -> dict[Log, Iterable[Entry]]:
-        effects = run.effects
-        outputs: dict[str, list[Entry]] = {
-            "facts": [(None, record) for record in envelopes(run.facts)],
-            "triggers": [_keyed(each.profile_id, each) for each in effects.triggers],
-            "decisions": [_keyed(each.profile_id, each) for each in effects.decisions],
-            "identity": [_keyed(profile_id(each.winner), each) for each in effects.identity],
-            "rejected": [(None, codec.encode(each)) for each in effects.rejected],
-        }
-        entries: dict[Log, Iterable[Entry]] = {
-            (self._cluster.topic(topic), self.owns.partition): each for topic, each in outputs.items() if each
-        }
-        for log in dict.fromkeys(log for log, _ in run.sent):
-            topic, _, partition = log.partition("/")
-            messages = [message for to, message in run.sent if to == log]
-            records = envelopes(map(codec.encode, messages))
-            entries[self._cluster.topic(topic), int(partition or 0)] = [(None, each) for each in records]
-        return entries
-
-    def _count(self, run: _Run, rows: Mapping[bytes, bytes | None]) -> None:
-        stats, effects = self.stats, run.effects
-        stats.received.update(run.received)
-        stats.applied += len(run.facts)
+    def _count(self, outbox: Outbox, rows: Mapping[bytes, bytes | None]) -> None:
+        stats, effects = self.stats, outbox.effects
+        stats.received.update(effects.received)
+        stats.applied += len(outbox.facts)
         stats.duplicate += effects.duplicate
-        stats.rejected.update(run.refusals)
+        stats.rejected.update(effects.refused)
         stats.late += effects.late
-        stats.forwarded += sum(isinstance(message, Forward) for _, message in run.sent)
+        stats.forwarded += sum(isinstance(message, Forward | Event) for _, message in effects.sent)
         stats.merges += sum(each.kind == "merge" for each in effects.identity)
         stats.triggers += len(effects.triggers)
         stats.decisions += len(effects.decisions)
         stats.rows += len(rows)
         stats.row_bytes += sum(map(len, rows)) + sum(map(len, filter(None, rows.values())))
         stats.commits += 1
-        stats.timers = self._owner.pending
-        if run.facts:
-            stats.newest_event = run.newest_event
+        self._count_timers()
+        if outbox.facts:
+            stats.newest_event = outbox.newest_event
             age = max(0, self._clock() - stats.newest_event) / SECOND
             stats.ages[bisect_left(AGE_BOUNDS, age)] += 1
             stats.ages_sum += age
         for refused in effects.rejected:
             stats.stages[refused.stage] = stats.stages.get(refused.stage, 0) + 1
 
+    def _count_timers(self) -> None:
+        watermark, stats = self._run.owner.watermark, self.stats
+        if watermark is None:
+            return
+        stats.timers, stats.standing = len(watermark), len(watermark.standing)
+        late = self._clock() - watermark.next if watermark.next is not None else 0
+        stats.timers_late = max(0.0, late / SECOND)
+
 
 async def _others() -> None:
     """Gives others a turn of the loop."""
     await asyncio.sleep(0)
-
-
-def _keyed(key: str, message: Message) -> Entry:
-    return key.encode(), codec.encode(message)
 
 
 def _wall() -> int:

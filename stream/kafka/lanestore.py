@@ -86,9 +86,9 @@ class LaneStore:
         found: dict[str, int] = {} if stored is None else orjson.loads(stored)
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows whose keys start so, in order of their keys."""
-        return scanned(self._db, prefix)
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose keys begin so, in order of their keys, those before `start` left out."""
+        return scanned(self._db, prefix, start)
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], reached: Reached) -> None:
         """These rows, which the changelog holds up to `reached`, all or none; None deletes."""

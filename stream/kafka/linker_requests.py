@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from schemas import codec
 from schemas.messages import Request
-from stream.core.owners import LINKS
+from stream.core.effects import LINKS
 from stream.kafka.clients import PATIENCE, admin, producer
 from stream.kafka.cluster import Cluster
 
@@ -15,7 +15,7 @@ from stream.kafka.cluster import Cluster
 def send(cluster: Cluster, request: Request) -> int:
     """Appends it to `links`; returns the offset behind it. Raises ClusterError."""
     with producer(cluster, "rapport-request", max_block_ms=int(PATIENCE * 1_000)) as sending:
-        placed = sending.send(cluster.topic(LINKS), codec.encode(request), partition=0).get(PATIENCE)
+        placed = sending.send(cluster.topic(LINKS.topic), codec.encode(request), partition=0).get(PATIENCE)
     return int(placed.offset) + 1
 
 
@@ -25,5 +25,5 @@ def decided(cluster: Cluster, offset: int) -> bool:
 
     with admin(cluster) as client:
         positions = client.list_group_offsets(cluster.consumer_group)[cluster.consumer_group]
-    position = positions.get(TopicPartition(cluster.topic(LINKS), 0))
+    position = positions.get(TopicPartition(cluster.topic(LINKS.topic), 0))
     return position is not None and position.offset >= offset

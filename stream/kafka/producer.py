@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from schemas import codec
 from schemas.errors import ClusterError
 from schemas.keys import partition_of
-from schemas.messages import Event, Rejected
+from schemas.messages import Event, Rejected, SourceMark
 from schemas.topics import MAX_RECORD_BYTES
+from stream.core.owners import EVENTS
+from stream.core.watermark import SOURCE_RENEWS
 from stream.kafka.clients import admin, producer, told
 from stream.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
-EVENTS = "events"
 ENVELOPE_EVENTS = 50
 ENVELOPE_BYTES = 64 * 1024
 """An envelope is sent when it holds so much: more per record saves little, and lanes commit whole records."""
@@ -36,8 +37,11 @@ _HOMES_CACHED = 65_536
 class Feed:
     """One run's way into `events`. `sent` and `rejected` count inputs, `records` what the brokers acknowledged."""
 
-    def __init__(self, producer: KafkaProducer, cluster: Cluster, partitions: int) -> None:
+    def __init__(self, producer: KafkaProducer, cluster: Cluster, partitions: int, source: str) -> None:
         self._producer = producer
+        self._source = source
+        self._marked_at: int | None = None
+        """When the lanes were last told that this source is open; None while it is not."""
         self._cluster = cluster
         self._topic = cluster.topic(EVENTS)
         self._home = lru_cache(_HOMES_CACHED)(lambda key: partition_of(key, partitions))
@@ -73,6 +77,28 @@ class Feed:
             if len(waiting[partition]) == ENVELOPE_EVENTS:
                 self._send(partition)
         return self.sent + self.rejected - before
+
+    def open(self, now: int) -> None:
+        """Tells every lane that more may come of what has happened before: timers of the past wait for it.
+
+        To be called again and again while that is so; most calls do nothing.
+        """
+        if self._marked_at is None or now - self._marked_at >= SOURCE_RENEWS:
+            self._marked_at = now
+            self._mark(SourceMark(self._source, True, now))
+
+    def close(self, now: int) -> None:
+        """Tells every lane that nothing more is at hand. `open` opens it again."""
+        if self._marked_at is not None:
+            self._marked_at = None
+            self._mark(SourceMark(self._source, False, now))
+
+    def _mark(self, mark: SourceMark) -> None:
+        line = codec.encode(mark)
+        for partition in range(self.partitions):
+            self._waiting[partition].append(line)
+            self._bytes[partition] += len(line) + 1
+            self._send(partition)
 
     def push(self) -> None:
         """Sends envelopes that are not full: nothing more is at hand."""
@@ -127,8 +153,11 @@ class Feed:
 
 
 @contextmanager
-def feeding(cluster: Cluster) -> Iterator[Feed]:
-    """A feed into an existing topic. Raises ClusterError where it is missing or the cluster cannot be used."""
+def feeding(cluster: Cluster, source: str = "") -> Iterator[Feed]:
+    """A feed into an existing topic; `source` names it to the lanes while it sends history.
+
+    Raises ClusterError where the topic is missing or the cluster cannot be used.
+    """
     with admin(cluster) as client:
         (topic,) = client.describe_topics([cluster.topic(EVENTS)])
     if topic["error_code"]:
@@ -142,4 +171,4 @@ def feeding(cluster: Cluster) -> Iterator[Feed]:
         "delivery_timeout_ms": DELIVERY_SECONDS * 1_000,
     }
     with producer(cluster, "rapport-feed", **limits) as sending:
-        yield Feed(sending, cluster, len(topic["partitions"]))
+        yield Feed(sending, cluster, len(topic["partitions"]), source)

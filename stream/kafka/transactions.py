@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.topics import MAX_RECORD_BYTES
+from stream.core.outbox import Entry
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
 
@@ -28,8 +29,6 @@ PARTING = 2.0
 
 Log = tuple[str, int]
 """Topic, as the cluster calls it, and partition."""
-Entry = tuple[bytes | None, bytes | None]
-"""Key and value."""
 
 
 class Fenced(Exception):

@@ -19,15 +19,19 @@ from yarl import URL
 
 from schemas.errors import RapportError
 from schemas.topics import TOPICS
-from stream.core.owners import LINKS
+from stream.core.effects import LINKS
+from stream.core.home import INTERNAL
+from stream.core.owners import EVENTS
 from stream.core.plan import Plan
 from stream.kafka.clients import tls
 from stream.kafka.cluster import Cluster
 from stream.kafka.faust_driver import Consumer, Transport
-from stream.kafka.lane import LINKER, Clock, Lane, Ownership, home
+from stream.kafka.lane import Clock, Lane
 from stream.kafka.lanestore import Memory
+from stream.kafka.ownership import LINKER, Ownership, home
 from stream.kafka.retention import delete_records
 from stream.kafka.transactions import Fenced, Log
+from stream.kafka.watermarks import Watermarks
 
 log = logging.getLogger("rapport.worker")
 
@@ -85,7 +89,7 @@ class Lanes:
         self._fencing: asyncio.Future[Any] | None = None
         self._parting: set[asyncio.Task[None]] = set()
         self._by_log: dict[tuple[str, int], Lane] = {}
-        self._topics = {cluster.topic(name): name for name in ("events", "internal", LINKS)}
+        self._topics = {cluster.topic(name): name for name in (EVENTS, INTERNAL, LINKS.topic)}
 
     def deliver(self, topic: str, partition: int, offset: int, record: bytes | None) -> None:
         """Hands a record to its lane. One for a lane that is gone is not lost: nobody has said it was taken."""
@@ -95,7 +99,7 @@ class Lanes:
 
     def assign(self, partitions: Iterable[TP], app: Worker) -> None:
         """Opens the lanes of newly assigned partitions, and begins to feed each as soon as it is open."""
-        wanted = {LINKER if tp.topic == self.cluster.topic(LINKS) else home(tp.partition) for tp in partitions}
+        wanted = {LINKER if tp.topic == self.cluster.topic(LINKS.topic) else home(tp.partition) for tp in partitions}
         new = []
         for owns in wanted - self.owned.keys():
             lane = Lane(owns, self.cluster, self.plan, self._clock, self._memory, self._turn)
@@ -177,7 +181,7 @@ class Lanes:
         def fed(more: bool) -> None:
             (app.tap.flow if more else app.tap.hold)(partitions)
 
-        lane.fed = fed
+        lane.inbox.fed = fed
 
 
 async def _settled(app: faust.App) -> None:
@@ -217,7 +221,7 @@ def build_app(
             message = event.message
             lanes.deliver(message.topic, message.partition, message.offset, message.value)
 
-    for name, topics in (("homes", ("events", "internal")), ("linker", (LINKS,))):
+    for name, topics in (("homes", (EVENTS, INTERNAL)), ("linker", (LINKS.topic,))):
         channel = app.topic(
             *(cluster.topic(topic) for topic in topics),
             value_type=bytes,
@@ -236,12 +240,19 @@ def build_app(
         await lanes.drop()
 
     async def report() -> None:
-        told: Mapping[TP, int] = {}
         while not app.should_stop:
             await asyncio.sleep(REPORT)
-            positions = lanes.positions()
-            if positions != told and not app.rebalancing:
-                told = await app.tap.commit_group(positions)
+            if not app.rebalancing:
+                await app.tap.commit_group(lanes.positions())
+
+    async def watch() -> None:
+        watermarks = Watermarks(cluster, clock)
+        try:
+            while not app.should_stop:
+                await asyncio.sleep(REPORT)
+                await watermarks.move(lanes.owned.values())
+        finally:
+            await watermarks.close()
 
     async def tidy() -> None:
         tidied: dict[Log, int] = {}
@@ -254,6 +265,7 @@ def build_app(
     app.on_partitions_assigned.connect(cast(Any, assigned), weak=False)
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
     app.task(report)
+    app.task(watch)
     app.task(tidy)
     return app
 

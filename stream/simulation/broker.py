@@ -9,15 +9,16 @@ from typing import Literal, NamedTuple
 
 from schemas.keys import partition_of
 from schemas.messages import Event, Rejected
-from stream.core.home import Effects
-from stream.core.owners import HomeLane, LinkerLane, Sent
+from stream.core.effects import Address, Effects, Sent
+from stream.core.owners import EVENTS
+from stream.core.run import Run
 
 
 class Memory(dict[bytes, bytes]):
     """A store that can be scanned by prefix."""
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        yield from sorted((key, value) for key, value in self.items() if key.startswith(prefix))
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        yield from sorted((key, value) for key, value in self.items() if key.startswith(prefix) and key >= start)
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         for key, value in changes.items():
@@ -34,14 +35,19 @@ class Transaction:
     size: int = 0
     """Records after which it is committed."""
     state: Literal["open", "committed", "aborted"] = "open"
-    taken: int = 0
     prepared: bool = False
     """Rows are taken and records sent: only the commit itself is missing."""
-    positions: dict[str, int] = field(default_factory=dict)
+    positions: Mapping[Address, int] = field(default_factory=dict)
     rows: Mapping[bytes, bytes | None] = field(default_factory=dict)
     outputs: Effects = field(default_factory=Effects)
     sent: list[Sent] = field(default_factory=list)
     """Not yet in a log."""
+
+    def add(self, effects: Effects) -> None:
+        """What a part of a record came to."""
+        self.sent += effects.sent
+        effects.sent = []
+        self.outputs.add(effects)
 
     @classmethod
     def done(cls) -> Transaction:
@@ -82,6 +88,11 @@ class Log:
     def append(self, transaction: Transaction, record: bytes) -> None:
         self._records.append((transaction, record))
 
+    @property
+    def end(self) -> int:
+        """The offset behind the last record, those of open transactions included."""
+        return len(self._records)
+
     def read(self, position: int) -> tuple[int, bytes] | None:
         """The next committed record and the position behind it; None at the end and before an open transaction."""
         while position < len(self._records):
@@ -98,10 +109,10 @@ class Log:
         return [record for transaction, record in self._records if transaction.state == "committed"]
 
 
-def events_log(each: Event | Rejected, partitions: int) -> str:
+def events_log(each: Event | Rejected, partitions: int) -> Address:
     """The log in which an input arrives: that of its home."""
     key = each.identifiers[0] if isinstance(each, Event) else each.rejection_id
-    return f"events/{partition_of(key, partitions)}"
+    return Address(EVENTS, partition_of(key, partitions))
 
 
 @dataclass(slots=True)
@@ -109,9 +120,13 @@ class Owned:
     """A lane: what is durable of it, who owns it, and what the owner is about to commit."""
 
     store: Memory = field(default_factory=Memory)
-    positions: dict[str, int] = field(default_factory=dict)
-    owner: HomeLane | LinkerLane | None = None
-    transaction: Transaction | None = None
+    positions: dict[Address, int] = field(default_factory=dict)
+    next: dict[Address, int] = field(default_factory=dict)
+    """Positions as they will be when the run in hand is committed."""
+    run: Run[Transaction] | None = None
+    """The owner at work; None until there is one."""
+    prepared: Transaction | None = None
+    """A run that has ended and is not committed yet."""
     dead: Fault | None = None
     slow: int = 0
     """Microseconds by which the owner's clock is behind."""

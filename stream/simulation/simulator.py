@@ -16,11 +16,16 @@ from profiles import view
 from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas.instant import MINUTE, SECOND
-from schemas.messages import Event, Link, Rejected, Request, Split
+from schemas.messages import Event, Link, Rejected, Request, SourceMark, Split
+from stream.core.effects import LINKS, Address, Effects
 from stream.core.envelope import envelope
-from stream.core.home import Effects, Home
-from stream.core.owners import LINKS, HomeLane, LinkerLane, Origin, gather, parts
+from stream.core.expiry import Expiry
+from stream.core.home import INTERNAL, Home
+from stream.core.owners import EVENTS, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
+from stream.core.run import Run
+from stream.core.timers import Timers
+from stream.core.watermark import Watermark
 from stream.simulation.broker import Fault, Log, Memory, Owned, Transaction, events_log
 
 LONGEST = 100_000
@@ -28,7 +33,8 @@ LONGEST = 100_000
 STARVED = (20, 60, 150, 400)
 """Ticks for which a lane may be kept waiting."""
 
-Input = Event | Rejected | Request
+Input = Event | Rejected | SourceMark | Request
+"""A mark goes to every partition."""
 
 
 class Endless(Exception):
@@ -54,6 +60,7 @@ class Simulator:
     home_type: type[Home] = Home
     linker_type: type[Linker] = Linker
     rows_type: type[Rows] = Rows
+    watermark_type: type[Watermark] = Watermark
 
     def __init__(
         self, plan: Plan, partitions: int = 4, seed: int | None = None, faults: Sequence[Fault] = (), now: int = 0
@@ -64,12 +71,16 @@ class Simulator:
         self.ticks = 0
         self.outputs = Effects()
         """What has been committed, and only that."""
-        self.logs: dict[str, Log] = {}
+        self.logs: dict[Address, Log] = {}
+        self.accepted: dict[tuple[Address, int], int] = {}
+        """When each input was appended: an instant."""
         self.lanes = {name: Owned() for name in (*range(partitions), -1)}
         for lane in self.lanes:
             for log in self._inputs(lane):
                 self.logs[log] = Log()
-                self.lanes[lane].positions[log] = 0
+                self.lanes[lane].positions[log] = self.lanes[lane].next[log] = 0
+        self.reported: dict[int, int] = dict.fromkeys(range(partitions), 0)
+        """Positions in `events` as the consumer group knows them: late."""
         self.chance = random.Random(0 if seed is None else seed)
         self.bundle = "step" if seed is None else self.chance.choice(("message", "step", "transaction"))
         self._longest = 1 if seed is None else 5
@@ -84,8 +95,16 @@ class Simulator:
 
     def produce(self, *events: Event | Rejected) -> None:
         """One record of events that share a home."""
-        self.logs[events_log(events[0], self.partitions)].append(Transaction.done(), envelope(events))
+        log = events_log(events[0], self.partitions)
         self.now = max([self.now, *(each.now for each in events if isinstance(each, Event))])
+        self.accepted[log, self.logs[log].end] = self.now
+        self.logs[log].append(Transaction.done(), envelope(events))
+
+    def mark(self, mark: SourceMark) -> None:
+        """A source of history tells every lane whether it is still sending."""
+        self.now = max(self.now, mark.at)
+        for partition in range(self.partitions):
+            self.logs[Address(EVENTS, partition)].append(Transaction.done(), envelope((mark,)))
 
     def request(self, request: Request) -> None:
         """A request to the linker that no event makes."""
@@ -100,6 +119,8 @@ class Simulator:
                     self.produce(each)
                 case Rejected():
                     self.produce(each)
+                case SourceMark():
+                    self.mark(each)
                 case Link() | Split():
                     self.advance(each.at)
                     self.request(each)
@@ -112,6 +133,7 @@ class Simulator:
             self.now = due if stepwise else now
             self._settle()
         self.now = now
+        self._settle()
 
     def run(self, script: Iterable[Item]) -> None:
         """Works the script off in the seed's order until nothing moves. Raises Endless when that never happens."""
@@ -161,7 +183,7 @@ class Simulator:
         transaction.state = "committed"
         self.lanes[lane].store.write(transaction.rows)
         self.lanes[lane].positions.update(transaction.positions)
-        gather(self.outputs, transaction.outputs)
+        self.outputs.add(transaction.outputs)
 
     def send(self, transaction: Transaction) -> None:
         """Appends what a transaction sends; nobody reads it before the commit."""
@@ -194,6 +216,8 @@ class Simulator:
             fault = self._faults.pop()
             if self.lanes[fault.lane].dead is None:
                 self.lanes[fault.lane].dead = fault
+        if self.chance.random() < 0.2:
+            self._report()
         if self._zombies and self.chance.random() < 0.05:
             self.thaw(*self._zombies.pop())
 
@@ -208,6 +232,8 @@ class Simulator:
                 self._quiet_until = self.now + item.duration
             case Link() | Split():
                 self.request(item)
+            case SourceMark():
+                self.mark(item)
             case Event() | Rejected():
                 self.produce(item)
             case _:
@@ -215,97 +241,140 @@ class Simulator:
 
     # --- lanes ------------------------------------------------------------------------------------------------------
 
-    def _inputs(self, lane: int) -> tuple[str, ...]:
-        return (LINKS,) if lane < 0 else (f"events/{lane}", f"internal/{lane}")
+    def ends(self, lane: int) -> dict[int, int]:  # noqa: ARG002 - a mutant's may depend on the lane
+        """The ends of `events` as a lane notes them: those of all partitions."""
+        return {partition: self.logs[Address(EVENTS, partition)].end for partition in range(self.partitions)}
 
-    def _readable(self, lane: int) -> list[str]:
-        owned = self.lanes[lane]
-        inside = owned.transaction.positions if owned.transaction else {}
-        return [log for log in self._inputs(lane) if self.logs[log].read(inside.get(log, owned.positions[log]))]
+    def _report(self) -> None:
+        """The consumer group learns how far all lanes have come."""
+        for partition in self.reported:
+            self.reported[partition] = self.lanes[partition].positions[Address(EVENTS, partition)]
+
+    def _inputs(self, lane: int) -> tuple[Address, ...]:
+        return (LINKS,) if lane < 0 else (Address(EVENTS, lane), Address(INTERNAL, lane))
+
+    def _readable(self, lane: int) -> list[Address]:
+        return [log for log in self._inputs(lane) if self.logs[log].read(self.lanes[lane].next[log])]
 
     def _has_work(self, lane: int) -> bool:
         owned = self.lanes[lane]
-        if owned.transaction is not None or owned.dead is not None or self._readable(lane):
+        if owned.prepared is not None or owned.dead is not None or self._readable(lane):
             return True
-        due = self._due(lane)
-        return due is not None and due <= self.now
+        run = self._run(lane)
+        watermark = run.owner.watermark
+        return not run.empty or (
+            watermark is not None
+            and (bool(watermark.ready) or watermark.waits or watermark.wants_ends(self._clock(lane)))
+        )
 
-    def _due(self, lane: int) -> int | None:
-        """When the owner's clock will show that its next timer is due."""
-        due = self._owner(lane).due()
-        return None if due is None else due + self.lanes[lane].slow
+    def _clock(self, lane: int) -> int:
+        """What the owner's clock shows."""
+        return self.now - self.lanes[lane].slow
 
     def _next_wake(self) -> int | None:
-        return min((due for lane in self.lanes if (due := self._due(lane)) is not None), default=None)
+        """When the next timer makes a lane note ends, by the true clock."""
+        marks = ((lane, self._run(lane).owner.watermark) for lane in self.lanes)
+        looks = [
+            mark.next + self.lanes[lane].slow for lane, mark in marks if mark is not None and mark.next is not None
+        ]
+        return min(looks, default=None)
 
-    def _owner(self, lane: int) -> HomeLane | LinkerLane:
+    def _run(self, lane: int) -> Run[Transaction]:
         owned = self.lanes[lane]
-        if owned.owner is None:
-            if lane < 0:
-                owned.owner = LinkerLane(self.linker_type(owned.store, self.plan.identity), self.partitions)
-            else:
-                rows = self.rows_type(owned.store)
-                home = self.home_type(rows, self.plan, lane, self.partitions)
-                owned.owner = HomeLane(home, rows, owned.store, lane, self.partitions)
-        return owned.owner
+        if owned.run is None:
+            owned.next = dict(owned.positions)
+            owned.run = Run(lambda: self._owner(lane), lambda: self._begin(lane), lane)
+        return owned.run
+
+    def _owner(self, lane: int) -> Owner:
+        store = self.lanes[lane].store
+        if lane < 0:
+            return LinkerLane(self.linker_type(store, self.plan.identity), self.partitions)
+        rows = self.rows_type(store)
+        timers = Timers(store.scan(b"w"))
+        watermark = self.watermark_type(timers, self.plan.allow_late_input, self._clock(lane))
+        home = self.home_type(rows, self.plan, timers, lane, self.partitions)
+        expiry = Expiry(rows, store, self.plan.identity.forget_after)
+        return HomeLane(home, rows, expiry, watermark, lane, self.partitions)
+
+    def _begin(self, lane: int) -> Transaction:
+        """The next transaction. One that is taken again after a failed step has sent what must not count."""
+        run = self.lanes[lane].run
+        if run is not None and not run.outcome.prepared:
+            self.abort(run.outcome)
+        return Transaction(size=self.chance.randint(1, self._longest))
 
     def _move(self, lane: int) -> None:
-        """One move of a lane: fence a dead owner, take a record, prepare the commit, or commit."""
+        """One move of a lane: fence a dead owner, note or reach ends, take a record, prepare the commit, or commit."""
         owned = self.lanes[lane]
         if owned.dead is not None:
             self._fence(lane, owned.dead)
-        elif owned.transaction is None:
-            owned.transaction = Transaction(size=self.chance.randint(1, self._longest))
-        elif owned.transaction.prepared:
-            self.commit(lane, owned.transaction)
-            owned.transaction = None
-        elif owned.transaction.taken >= owned.transaction.size or not self._work(lane, owned.transaction):
-            self._prepare(lane, owned.transaction)
+        elif owned.prepared is not None:
+            self.commit(lane, owned.prepared)
+            owned.prepared = None
+        elif not self._move_watermark(lane):
+            run = self._run(lane)
+            if run.taken >= run.outcome.size or not self._work(lane, run):
+                self._prepare(lane, run)
+
+    def _move_watermark(self, lane: int) -> bool:
+        """Notes ends where that is wanted; says whether that was the move."""
+        watermark = self._run(lane).owner.watermark
+        if watermark is None:
+            return False
+        clock = self._clock(lane)
+        if watermark.waits:
+            watermark.reach(self.reported, clock)
+        elif watermark.wants_ends(clock) and (not self._readable(lane) or self.chance.random() < 0.3):
+            watermark.note(clock, self.ends(lane))
+            return True
+        return False
 
     def _fence(self, lane: int, fault: Fault) -> None:
         """A successor takes over: what the old owner had not committed never happened."""
         owned = self.lanes[lane]
-        transaction, owned.transaction, owned.dead = owned.transaction, None, None
+        run = self._run(lane)
+        if owned.prepared is None and not run.empty:
+            self._prepare(lane, run)
+            fault = fault._replace(reached=False)
+        transaction, owned.prepared, owned.dead, owned.run = owned.prepared, None, None, None
         if transaction is not None:
-            if transaction.prepared and fault.reached:
+            if fault.reached:
                 self.commit(lane, transaction)
             else:
-                if not transaction.prepared:
-                    self._prepare(lane, transaction)
                 self.abort(transaction)
                 if fault.thaws:
                     self._zombies.append((lane, transaction))
-        owned.owner = None
         owned.slow = self.chance.choice((0, 0, SECOND, MINUTE))
 
-    def _work(self, lane: int, transaction: Transaction) -> bool:
-        """One more record, or one wake, in this transaction; False when there is neither."""
-        owner = self._owner(lane)
+    def _work(self, lane: int, run: Run[Transaction]) -> bool:
+        """One more record, or one wake, in this run; False when there is neither."""
         logs = self._readable(lane)
-        late = (self._due(lane) or self.now + 1) <= self.now
-        if isinstance(owner, HomeLane) and late and (not logs or self.chance.random() < 0.1):
-            transaction.sent.append((f"internal/{lane}", owner.wake()))
+        watermark = run.owner.watermark
+        if watermark is not None and watermark.ready and (not logs or self.chance.random() < 0.1):
+            run.wake(run.woken + 1)
         elif logs:
             log = self.chance.choice(logs)
-            found = self.logs[log].read(transaction.positions.get(log, self.lanes[lane].positions[log]))
+            found = self.logs[log].read(self.lanes[lane].next[log])
             assert found is not None
-            transaction.positions[log], record = found
-            origin = Origin(log.partition("/")[0], lane, transaction.positions[log] - 1)
-            for part in parts(record):
-                effects, sent = owner.step(part, self.now - self.lanes[lane].slow, origin)
-                transaction.sent += sent
-                gather(transaction.outputs, effects)
+            position, record = found
+            for _ in run.take(Origin(*log, position - 1), record, self._clock(lane)):
+                pass
+            self.lanes[lane].next[log] = position
         else:
             return False
-        transaction.taken += 1
         if self.bundle != "transaction":
-            self.send(transaction)
+            self.send(run.outcome)
         return True
 
-    def _prepare(self, lane: int, transaction: Transaction) -> None:
+    def _prepare(self, lane: int, run: Run[Transaction]) -> None:
+        if run.empty:
+            return
+        transaction, owned = run.outcome, self.lanes[lane]
         self.send(transaction)
-        transaction.rows = self._owner(lane).changes()
         transaction.prepared = True
+        transaction.positions = dict(owned.next)
+        transaction.rows, owned.prepared = run.done(self._clock(lane))
 
     def _settle(self) -> None:
         """Lane after lane until nothing moves; the linker last."""
@@ -314,6 +383,7 @@ class Simulator:
             if lane is None:
                 return
             self.ticks += 1
+            self._report()
             if self.ticks > LONGEST * 10:
                 raise Endless(f"still moving after {self.ticks} ticks")
             self._move(lane)
