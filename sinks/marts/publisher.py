@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -25,6 +24,7 @@ from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
 from sinks.lake import durable, manifest
 from sinks.lake.manifest import Manifest
+from sinks.marts import models
 
 MEMORY_LIMIT = "512MB"
 THREADS = 2
@@ -111,7 +111,7 @@ def _build(
             for topic in OUTPUTS:
                 paths = [str(lake_root / file.path) for each in manifests[topic] for file in each.files]
                 connection.execute(topic_view(topic, paths))
-            for script in scripts():
+            for script in models.scripts():
                 connection.execute(script)
             connection.execute("COMMIT; CHECKPOINT")
             [(events, customers, orders)] = connection.execute(
@@ -139,13 +139,6 @@ def topic_view(topic: str, paths: Sequence[str]) -> str:
         nothing = ", ".join(f"NULL::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}" for field in schema)
         source = f"(SELECT {nothing} WHERE false)"
     return f"CREATE VIEW raw.{topic} AS SELECT {columns} FROM {source}"
-
-
-def scripts() -> list[str]:
-    """The SQL files, in order of their names."""
-    folder = resources.files("sinks") / "sql"
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
-    return [each.read_text(encoding="utf-8") for each in files]
 
 
 def _publish_positions(connection: duckdb.DuckDBPyConnection, positions: Sequence[Position]) -> None:
