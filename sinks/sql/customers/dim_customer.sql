@@ -40,7 +40,8 @@ COMMENT ON COLUMN mart.dim_customer.order_count IS
 COMMENT ON COLUMN mart.dim_customer.revenue IS 'Order amounts in the main currency, before refunds';
 COMMENT ON COLUMN mart.dim_customer.refunded IS 'Refunds and cancellations in the main currency';
 COMMENT ON COLUMN mart.dim_customer.net_revenue IS 'revenue less refunded';
-COMMENT ON COLUMN mart.dim_customer.currency IS 'Main currency: that of most orders, then of most revenue; else NULL';
+COMMENT ON COLUMN mart.dim_customer.currency IS
+    'Main currency: that of most orders, then of most revenue; NULL where none is stated';
 COMMENT ON COLUMN mart.dim_customer.revenue_by_currency IS
     'Order amounts per currency, before refunds; the empty text stands for none stated';
 COMMENT ON COLUMN mart.dim_customer.first_order_at IS 'First order placed, UTC';

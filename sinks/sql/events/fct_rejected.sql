@@ -24,8 +24,9 @@ COMMENT ON VIEW mart.fct_rejected IS 'Rejected input: where, why, and the origin
 COMMENT ON COLUMN mart.fct_rejected.rejected_at IS 'When it was rejected, UTC';
 COMMENT ON COLUMN mart.fct_rejected.stage IS 'accept, identify, or record: a line on a topic that is no message';
 COMMENT ON COLUMN mart.fct_rejected.code IS 'Why, in a word: docs/events.md lists the codes';
-COMMENT ON COLUMN mart.fct_rejected.field IS 'Where in the input; empty for the whole';
-COMMENT ON COLUMN mart.fct_rejected.value IS 'The offending value, its first 200 characters';
+COMMENT ON COLUMN mart.fct_rejected.field IS
+    'The field at fault, or the type of the identifier; empty for the whole input';
+COMMENT ON COLUMN mart.fct_rejected.value IS 'The offending value, at most 200 characters of it';
 COMMENT ON COLUMN mart.fct_rejected.expectation IS 'What would have been accepted';
 COMMENT ON COLUMN mart.fct_rejected.source IS
     'What it came from: the name of a file, stdin, or the topic, partition and offset of a record';
