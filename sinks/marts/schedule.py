@@ -55,7 +55,7 @@ class PublishSchedule:
         if self._publication is not None:
             if self._publication.done():
                 done, self._publication = self._publication, None
-                self._report(done)
+                self._log_outcome(done)
             return
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + CHECK_INTERVAL
@@ -86,7 +86,7 @@ class PublishSchedule:
             time.sleep(LOCK_POLL_INTERVAL)
         self._lock.release()
 
-    def _report(self, done: Future[PublishReport | None]) -> None:
+    def _log_outcome(self, done: Future[PublishReport | None]) -> None:
         """A publication that failed is tried again: the lake itself is whole, and outputs go on arriving."""
         try:
             report = done.result()
