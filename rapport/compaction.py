@@ -38,7 +38,7 @@ def _of_cluster(data: Path) -> CompactionReport:
         names = [locks.PUBLISHER, *(locks.of_chain(chain.topic, chain.partition) for chain in found)]
         for name in names:
             lock = locks.Lock(root, name)
-            if not lock.take():
+            if not lock.acquire():
                 raise FolderBusy(f"`rapport sink` writes {data} and compacts it by itself. Stop it first, or let it.")
             held.callback(lock.release)
         publish(root, data / PUBLISHED)

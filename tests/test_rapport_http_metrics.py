@@ -17,7 +17,7 @@ from rapport.plan import folder as plan_folder
 from rapport_shell import ROOT, SHOP
 from schemas.instant import SECOND
 from sinks.kafka.consumer import Tally
-from sinks.marts.schedule import Publishing
+from sinks.marts.schedule import PublishSchedule
 from stream.core.lanestats import AGE_BOUNDS, LaneStats
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
@@ -61,7 +61,7 @@ def worker(behind: Labelled) -> CollectorRegistry:
 
 @pytest.fixture
 def sink(tmp_path: Path) -> CollectorRegistry:
-    publishing = Publishing(tmp_path / "lake", tmp_path / "out.duckdb")
+    publishing = PublishSchedule(tmp_path / "lake", tmp_path / "out.duckdb")
     tally = Tally(records=3, assigned=2)
     tally.rows["facts"] = 11
     return metrics.of_sink(tally, publishing)

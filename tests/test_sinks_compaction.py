@@ -21,7 +21,7 @@ from test_sinks_lake import Stop, expected_ids, numbered, stopping_at, stored_id
 def flushed(root: Path, *batches: list[Event]) -> Lake:
     lake = Lake(root)
     for outputs in batches:
-        take(lake, "facts", lake.next_offset("facts"), outputs)
+        take(lake, "facts", lake.chains["facts"].next_offset, outputs)
         lake.flush()
     return lake
 
@@ -65,7 +65,7 @@ def test_nothing_to_do_changes_nothing(tmp_path):
 
 
 def test_mixed_files_are_parted_by_date(tmp_path):
-    dates = parquet.MOST_DATES + 1
+    dates = parquet.MAX_FLUSH_DATES + 1
     many = [event("user_id:1", message_id=f"m{n}")._replace(occurred_at=n % dates * DAY) for n in range(2 * dates)]
     lake = flushed(tmp_path, many[:dates], many[dates:])
     assert [file.date for file in lake.chains["facts"].manifest.files] == [None, None]

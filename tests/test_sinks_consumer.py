@@ -24,14 +24,14 @@ from schemas.errors import ClusterError, DataFolderError
 from schemas.keys import partition_of
 from schemas.messages import Event
 from sinks.columns.rows import batch
-from sinks.kafka import consumer
+from sinks.kafka import group
 from sinks.kafka.consumer import Consumer
 from sinks.lake import compaction, locks, manifest, parquet
 from sinks.lake.chain import Chain
 from sinks.lake.compaction import Leftovers
 from sinks.lake.locks import Lock
 from sinks.marts.publisher import publish
-from sinks.marts.schedule import Publishing
+from sinks.marts.schedule import PublishSchedule
 from sinks_samples import event, merge, rejected, rule_decision, trigger
 from sinks_topics import LANES, Lanes, caught_up, ends, make_topics, reached, until
 from stream.embedded.store import LAKE, PUBLISHED
@@ -246,7 +246,7 @@ def test_a_partition_that_another_process_holds_is_waited_for(broker, names, lan
     lanes.write("facts", 0, facts(0, 3))
     lanes.write("facts", 1, facts(3, 3))
     frozen = Lock(lake, locks.of_chain("facts", 0))
-    assert frozen.take()
+    assert frozen.acquire()
     with a_consumer(broker, names, lake) as reader:
         until(lambda: reader.tally.records >= 3, lambda: reader.turn(0.05))
         reader.turn(0.3)
@@ -300,7 +300,7 @@ def test_a_sink_that_is_killed_between_file_and_manifest_loses_and_doubles_nothi
     command += ["sink", "--brokers", broker.address, "--data", str(lake.parent)]
     died = subprocess.run(command, env=environment, timeout=60, check=False, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    monkeypatch.setattr(consumer, "SETTINGS", {**consumer.SETTINGS, "session_timeout_ms": 6_000})
+    monkeypatch.setattr(group, "SETTINGS", {**group.SETTINGS, "session_timeout_ms": 6_000})
     with Consumer(lake, names, f"{prefix}another", {"bootstrap_servers": broker.address}) as reader:
         drain(reader, lake, broker, names)
     assert stored(lake) == ids((0, 100))
@@ -311,8 +311,8 @@ def test_a_sink_that_the_group_forgot_joins_again(broker, names, lanes, lake):
     with a_consumer(broker, names, lake) as reader:
         until(lambda: reader.tally.records >= 3, lambda: reader.turn(0.05))
         lanes.write("facts", 0, facts(5, 5), together=2)
-        for _ in range(consumer.REFUSED_OFTEN):
-            reader._committed({}, CommitFailedError())
+        for _ in range(group.REJOIN_AFTER_REFUSALS):
+            reader._group._committed({}, CommitFailedError())
         drain(reader, lake, broker, names)
         assert reader.tally.records == 6, "what was taken and not yet written is read once"
     assert stored(lake) == ids((0, 10))
@@ -400,7 +400,7 @@ def test_a_killed_sink_is_replaced_by_another_of_the_same_lake(broker, names, la
 
 def test_one_publishes_and_the_others_leave_it_to_them(tmp_path):
     lake, target = tmp_path / "lake", tmp_path / PUBLISHED
-    one, two = Publishing(lake, target), Publishing(lake, target)
+    one, two = PublishSchedule(lake, target), PublishSchedule(lake, target)
     one.turn()
     until(lambda: one.published == 1, one.turn)
     two.turn()
@@ -415,7 +415,7 @@ def test_one_publishes_and_the_others_leave_it_to_them(tmp_path):
     two.finish()
     assert two.published == 0, "nothing new"
     free = Lock(lake, locks.PUBLISHER)
-    assert free.take()
+    assert free.acquire()
     free.release()
 
 
@@ -427,8 +427,8 @@ def test_many_small_files_are_merged_and_deleted_when_nothing_can_read_them(tmp_
         chain.flush()
     publish(lake, target)
     leftovers = Leftovers(grace=100)
-    assert compaction.merge(chain, at_least=7) == 0
-    assert compaction.merge(chain, at_least=6) == 6
+    assert compaction.compact_round(chain, at_least=7) == 0
+    assert compaction.compact_round(chain, at_least=6) == 6
     assert leftovers.sweep(chain, published=0, now=0) == 0
     assert leftovers.sweep(chain, published=0, now=1_000) == 0, "the publication of today still reads them"
     with duckdb.connect(str(target), read_only=True) as mart:
@@ -446,7 +446,7 @@ def test_a_lake_that_sinks_hold_is_not_compacted_beside_them(tmp_path, rapport):
     chain.append(0, 2, batch("facts", facts(0, 1)))
     chain.flush()
     held = Lock(tmp_path / LAKE, locks.of_chain("facts", 0))
-    assert held.take()
+    assert held.acquire()
     refused = rapport("compact", "--data", tmp_path)
     assert (refused.code, "Stop it first" in refused.err) == (1, True)
     held.release()

@@ -129,7 +129,7 @@ def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
     lake = Lake(tmp_path, partition=3)
     take(lake, "facts", 0, numbered(0, 6))
     take(lake, "identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
-    assert lake.next_offset("facts") == 0
+    assert lake.chains["facts"].next_offset == 0
     assert lake.flush() == {"facts": 6, "triggers": 0, "decisions": 0, "identity": 1, "rejected": 0}
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")) == [
         "facts/event_date=2026-03-02/part-3-0-5.parquet",
@@ -137,8 +137,8 @@ def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
         "facts/event_date=2026-03-04/part-3-0-5.parquet",
         "identity/event_date=2026-03-02/part-3-0-0.parquet",
     ]
-    assert Lake(tmp_path, partition=3).next_offset("facts") == 6
-    assert Lake(tmp_path, partition=2).next_offset("facts") == 0
+    assert Lake(tmp_path, partition=3).chains["facts"].next_offset == 6
+    assert Lake(tmp_path, partition=2).chains["facts"].next_offset == 0
 
 
 def test_files_are_zstd_and_annotate_json(tmp_path):
@@ -167,7 +167,7 @@ def test_every_row_of_a_date_folder_is_of_that_date(tmp_path):
 def test_a_flush_over_very_many_dates_writes_one_mixed_file(tmp_path):
     many = [
         event("user_id:1", message_id=f"m{n}")._replace(occurred_at=n * DAY)
-        for n in reversed(range(parquet.MOST_DATES + 1))
+        for n in reversed(range(parquet.MAX_FLUSH_DATES + 1))
     ]
     lake = Lake(tmp_path)
     take(lake, "facts", 0, many)
@@ -195,7 +195,7 @@ def test_replays_from_anywhere_store_each_output_once(tmp_path_factory, steps):
         first = max(0, taken - back)
         take(lake, "facts", first, numbered(first, count))
         taken = max(taken, first + count)
-        assert lake.buffered == taken - lake.next_offset("facts")
+        assert lake.buffered == taken - lake.chains["facts"].next_offset
         if restart:
             assert lake.flush()["facts"] == taken
             lake = Lake(root)
@@ -249,7 +249,7 @@ def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
             except Stop:
                 pass
         again = Lake(root)
-        assert again.next_offset("facts") in (4, 8)
+        assert again.chains["facts"].next_offset in (4, 8)
         take(again, "facts", 2, numbered(2, 8))
         again.flush()
         assert stored_ids(root) == expected_ids(10)
@@ -268,7 +268,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
                 lake.flush()
                 finished = True
             except FolderUnwritable:
-                assert lake.next_offset("facts") == 0
+                assert lake.chains["facts"].next_offset == 0
         take(lake, "facts", 4, numbered(4, 2))
         assert lake.flush()["facts"] == 6
         assert stored_ids(lake.root) == expected_ids(6)
@@ -283,7 +283,7 @@ def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     take(lake, "facts", 0, numbered(0, 200))
     with full_disk(500), pytest.raises(FolderUnwritable, match="is full"):
         lake.flush()
-    assert Lake(tmp_path).next_offset("facts") == 0
+    assert Lake(tmp_path).chains["facts"].next_offset == 0
     assert lake.flush()["facts"] == 200
     assert stored_ids(tmp_path) == expected_ids(200)
 
@@ -298,7 +298,7 @@ def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     ],
 )
 def test_refusals_of_the_file_system_are_told_plainly(tmp_path, code, kind, says):
-    with pytest.raises(kind, match=says), durable.told_plainly(tmp_path):
+    with pytest.raises(kind, match=says), durable.as_folder_error(tmp_path):
         raise OSError(code, os.strerror(code))
 
 
@@ -430,12 +430,12 @@ def test_records_of_kafka_that_come_again_or_too_late_are_refused(tmp_path):
 
 def test_a_chain_may_begin_above_0_once(tmp_path):
     chain = of_kafka(tmp_path)
-    chain.begin(7)
+    chain.start_at(7)
     chain.append(7, 9, batch("facts", numbered(0, 3)))
     chain.flush()
     assert (of_kafka(tmp_path).manifest.first_offset, of_kafka(tmp_path).next_offset) == (7, 9)
     with pytest.raises(DataFolderError, match="begun already"):
-        of_kafka(tmp_path).begin(20)
+        of_kafka(tmp_path).start_at(20)
 
 
 def test_a_lake_is_filled_from_one_source(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.keys import profile_id
 from schemas.messages import Dropped, Event
-from sinks.marts.publisher import scripts
+from sinks.marts.models import functions
 from sinks_samples import (
     at,
     event,
@@ -33,7 +33,9 @@ U1, U2, ANON, MAIL = "user_id:1", "user_id:2", "anonymous_id:a", "email:a@b.c"
 @pytest.fixture(scope="module")
 def macros():
     with duckdb.connect() as connection:
-        connection.execute(scripts()[0])
+        connection.execute("CREATE SCHEMA raw")
+        for file in functions():
+            connection.execute(file)
         yield connection
 
 

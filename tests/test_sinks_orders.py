@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas import money
 from schemas.keys import profile_id
 from schemas.messages import Event
-from sinks.marts.publisher import scripts
+from sinks.marts.models import functions
 from sinks_samples import (
     event,
     merge,
@@ -33,7 +33,9 @@ REFUND, CANCEL = "Order Refunded", "Order Cancelled"
 @pytest.fixture(scope="module")
 def macros():
     with duckdb.connect() as connection:
-        connection.execute(scripts()[0])
+        connection.execute("CREATE SCHEMA raw")
+        for file in functions():
+            connection.execute(file)
         yield connection
 
 

@@ -6,11 +6,13 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import duckdb
 import pytest
 
 from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable, QueryError
+from schemas.events import Channel
 from sinks.lake.chain import Lake
 from sinks.marts import publisher
 from sinks.marts.publisher import is_current, publish
@@ -208,7 +210,11 @@ def test_every_table_and_column_says_what_it_is(target, lake):
     assert silent == []
 
 
-def test_every_sql_file_says_its_purpose():
-    for script in publisher.scripts():
-        assert script.startswith("-- Purpose: ")
-        assert max(map(len, script.splitlines())) <= 120
+def test_a_channel_column_names_every_channel_there_is(target, lake):
+    publish(lake.root, target)
+    tables = describe(open_published(target, lake.root))
+    comments = {column.comment for table in tables for column in table.columns if column.name == "channel"}
+    assert comments == {
+        f"context.channel: {', '.join(get_args(Channel))}; else NULL",
+        "Channel of the newest placement; where it is unplaced, of the newest event",
+    }

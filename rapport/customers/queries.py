@@ -1,4 +1,4 @@
-"""The published database, opened for reading, and named questions to it: one `.sql` file each, beside this module."""
+"""The published database, opened for reading, and named questions to it: one `.sql` file each, beside those who ask."""
 
 from __future__ import annotations
 
@@ -38,11 +38,13 @@ def opened(data: Path) -> Iterator[DuckDBPyConnection]:
         connection.close()
 
 
-def rows(data: Path, question: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The answer of `sql/<question>.sql`, a dict a row. Raises QueryError."""
+def rows(
+    data: Path, question: str, parameters: Mapping[str, Any] | None = None, package: str = "rapport.customers"
+) -> list[dict[str, Any]]:
+    """The answer of `sql/<question>.sql` in the folder of `package`, a dict a row. Raises QueryError."""
     import duckdb
 
-    sql = (files("rapport.customers") / "sql" / f"{question}.sql").read_text(encoding="utf-8")
+    sql = (files(package) / "sql" / f"{question}.sql").read_text(encoding="utf-8")
     with opened(data) as connection:
         try:
             answer = connection.execute(sql, dict(parameters or {}))

@@ -60,19 +60,23 @@ def demo(data: Path, plan: Path | None, seed: int, progress: Progress) -> Demo:
         totals = report.json()
         if not report.exit_code:
             (data / DONE).write_bytes(orjson.dumps({"seed": seed, **totals}))
-    story = lookup.profile(data, plan, f"user_id:{queries.rows(data, 'demo_story')[0]['user_id']}")
+    story = lookup.profile(data, plan, f"user_id:{_rows(data, 'story')[0]['user_id']}")
     return Demo(
         data=data,
         seed=seed,
         totals=totals,
-        channels=queries.rows(data, "demo_channels"),
-        identity=queries.rows(data, "demo_identity"),
-        rules=queries.rows(data, "demo_rules"),
-        customers=queries.rows(data, "demo_customers"),
+        channels=_rows(data, "channels"),
+        identity=_rows(data, "identity"),
+        rules=_rows(data, "rules"),
+        customers=_rows(data, "customers"),
         story=story,
         commands=_commands(data, story),
         report=report,
     )
+
+
+def _rows(data: Path, question: str) -> list[dict[str, Any]]:
+    return queries.rows(data, question, package="rapport.demo")
 
 
 def _finished(data: Path, seed: int) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from stream.core.lanestats import AGE_BOUNDS, LaneStats
 
 if TYPE_CHECKING:
     from sinks.kafka.consumer import Tally
-    from sinks.marts.schedule import Publishing
+    from sinks.marts.schedule import PublishSchedule
 
 Labelled = Mapping[str, float]
 """Label value -> value."""
@@ -89,7 +89,7 @@ def of_worker(work: Work, now: Callable[[], int]) -> CollectorRegistry:
     return _registry(_WorkerCollector(work, now))
 
 
-def of_sink(tally: Tally, publishing: Publishing) -> CollectorRegistry:
+def of_sink(tally: Tally, publishing: PublishSchedule) -> CollectorRegistry:
     """A registry of its own with a sink's metrics."""
     return _registry(_SinkCollector(tally, publishing))
 
@@ -159,7 +159,7 @@ def _ages(lanes: Mapping[str, LaneStats]) -> Metric:
 @dataclass(frozen=True, eq=False)
 class _SinkCollector(Collector):
     tally: Tally
-    publishing: Publishing
+    publishing: PublishSchedule
 
     def collect(self) -> Iterator[Metric]:
         tally = self.tally

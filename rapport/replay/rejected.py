@@ -51,7 +51,7 @@ class Refused:
 
 def newest(data: Path, limit: int) -> list[dict[str, Any]]:
     """The newest refusals without their originals."""
-    found = queries.rows(data, "refused", {"ids": None, "limit": limit, "with_payload": False})
+    found = queries.rows(data, "rejected", {"ids": None, "limit": limit, "with_payload": False})
     return [{name: value for name, value in row.items() if name != "payload"} for row in found]
 
 
@@ -98,5 +98,5 @@ def _originals(data: Path, ids: Sequence[str]) -> tuple[list[Source], int]:
 
 
 def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:
-    found = queries.rows(data, "refused", {"ids": ids, "limit": ALL, "with_payload": True})
+    found = queries.rows(data, "rejected", {"ids": ids, "limit": ALL, "with_payload": True})
     return [Refused(original=row.pop("payload"), **row) for row in found]

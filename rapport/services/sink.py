@@ -15,7 +15,7 @@ from rapport.process.logs import speak_plainly
 from rapport.process.signals import Stop
 from schemas.topics import OUTPUTS
 from sinks.kafka.consumer import Consumer, Tally
-from sinks.marts.schedule import Publishing
+from sinks.marts.schedule import PublishSchedule
 from stream.embedded.store import LAKE, PUBLISHED
 from stream.kafka.clients import connection, reach
 from stream.kafka.cluster import Cluster
@@ -73,7 +73,7 @@ def sink(cluster: Cluster) -> SinkReport:
     started = time.monotonic()
     lake = cluster.data / LAKE
     names = {topic: cluster.topic(topic) for topic in OUTPUTS}
-    publishing = Publishing(lake, cluster.data / PUBLISHED)
+    publishing = PublishSchedule(lake, cluster.data / PUBLISHED)
     reach(cluster)
     with Stop() as stop:
         consumer = Consumer(lake, names, cluster.sink_group, connection(cluster))
@@ -87,7 +87,7 @@ def sink(cluster: Cluster) -> SinkReport:
 
 
 @contextmanager
-def _served(cluster: Cluster, consumer: Consumer, publishing: Publishing) -> Iterator[None]:
+def _served(cluster: Cluster, consumer: Consumer, publishing: PublishSchedule) -> Iterator[None]:
     """Probes and metrics, answered from a thread of their own."""
     listening = serving.bound(cluster.http_host, cluster.http_port)
     seen = metrics.of_sink(consumer.tally, publishing)

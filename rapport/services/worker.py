@@ -94,7 +94,7 @@ def check_topics(cluster: Cluster) -> None:
 def only_one(cluster: Cluster) -> Iterator[None]:
     """A data folder is one process's: rows of two copies of a lane would mix. Raises FolderBusy, DataFolderError."""
     lock = Lock(cluster.data, "worker")
-    if not lock.take():
+    if not lock.acquire():
         raise FolderBusy(f"{cluster.data} belongs to another worker that runs: give each worker its own with --data.")
     try:
         yield

@@ -15,7 +15,7 @@ from schemas import codec, messages
 from schemas.errors import ClusterError, RowError
 from sinks.columns.rows import batch
 
-CHUNK = 128 << 10
+CHUNK_BYTES = 128 << 10
 """Bytes of records that become columns together: as many as stay in the processor's cache, about 200 facts."""
 
 _KINDS: Mapping[str, type[Any]] = {
@@ -44,7 +44,7 @@ def chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
     for record in records:
         chunk.append(record)
         size += len(record.value or b"")
-        if size >= CHUNK:
+        if size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -54,7 +54,7 @@ def chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
 def rows(topic: str, records: Sequence[Record]) -> pa.RecordBatch:
     """The rows of some records. Raises ClusterError that names the first one that cannot be read."""
     try:
-        return batch(topic, [message for record in records for message in _opened(topic, record.value)])
+        return batch(topic, [message for record in records for message in _decoded(topic, record.value)])
     except _UNREADABLE as error:
         if len(records) > 1:
             for record in records:
@@ -68,7 +68,7 @@ def rows(topic: str, records: Sequence[Record]) -> pa.RecordBatch:
         ) from error
 
 
-def _opened(topic: str, value: bytes) -> list[Any]:
+def _decoded(topic: str, value: bytes) -> list[Any]:
     outputs = [codec.decode(line) for line in value.split(b"\n")]
     for output in outputs:
         if type(output) is not _KINDS[topic]:

@@ -1,7 +1,7 @@
 """The Parquet lake: takes outputs in order of their offsets, keeps each exactly once.
 
 A chain is one partition of one topic: offsets that adjoin from the first to the last, files, and the manifest that
-makes them count. It must never write what it has published already, nor leave a hole: after a crash the same outputs
+makes them count. It must never write what it has stored already, nor leave a hole: after a crash the same outputs
 come again, from `next_offset`, and the lake ends up the same. One process writes a chain; whoever may be one of several
 holds the chain's lock (`sinks.lake.locks`) as long as it has the chain. Readers need no lock.
 
@@ -52,10 +52,10 @@ class Chain:
 
     @property
     def next_offset(self) -> int:
-        """The first offset that is not yet published: where a restarted sink reads on."""
+        """The first offset that is not yet stored: where a restarted sink reads on."""
         return self.manifest.next_offset
 
-    def begin(self, offset: int) -> None:
+    def start_at(self, offset: int) -> None:
         """Lets a chain that is still empty begin here: what was before is not to be had any more."""
         if self.manifest.commits or self.expected:
             raise DataFolderError(f"The lake's {self.topic} have begun already. Run `rapport doctor`.")
@@ -91,15 +91,15 @@ class Chain:
         Raises FolderUnwritable or DataFolderError; then the rows stay buffered and a later flush tries again.
         """
         if self.expected > self._first:
-            with durable.told_plainly(self.root):
-                self.alone()
+            with durable.as_folder_error(self.root):
+                self.check_unchanged()
                 self._write()
             self._first = self.expected
             self._buffer.clear()
             self.rows = self.bytes = 0
         return self.next_offset
 
-    def alone(self) -> None:
+    def check_unchanged(self) -> None:
         """Raises DataFolderError where another process has changed this chain since it was opened."""
         found = _of_source(manifest.load(self.root, self.topic, self.partition), self.root, self.source)
         if found not in (self.manifest, self._attempted):
@@ -108,7 +108,7 @@ class Chain:
                 " Only one may: stop the others, then start this one again."
             )
 
-    def publish(self, after: Manifest) -> None:
+    def replace_manifest(self, after: Manifest) -> None:
         """From now on another manifest counts. Raises OSError."""
         self._attempted = after
         manifest.store(self.root, after)
@@ -120,7 +120,7 @@ class Chain:
         if commit.rows:
             parts = _parts(self.topic, pa.Table.from_batches(self._buffer), commit)
             files = parquet.write(self.root, self.topic, self.partition, parts)
-        self.publish(self.manifest.extended(commit, files))
+        self.replace_manifest(self.manifest.extended(commit, files))
 
 
 class Lake:
@@ -130,10 +130,6 @@ class Lake:
         """Reads the manifests; writes nothing. Raises FolderTooNew or DataFolderError."""
         self.root = root
         self.chains = {topic: Chain(root, topic, partition) for topic in OUTPUTS}
-
-    def next_offset(self, topic: str) -> int:
-        """The first offset of `topic` that is not yet published: where a restarted sink reads on."""
-        return self.chains[topic].next_offset
 
     @property
     def buffered(self) -> int:
@@ -162,7 +158,7 @@ def chains(root: Path) -> list[Chain]:
 
 def _parts(topic: str, table: pa.Table, commit: Commit) -> list[parquet.Part]:
     """One file a date, or one mixed file where there are very many dates."""
-    if parquet.date_count(topic, table) > parquet.MOST_DATES:
+    if parquet.date_count(topic, table) > parquet.MAX_FLUSH_DATES:
         return [parquet.Part(None, table, commit.first, commit.last)]
     return [parquet.Part(day, rows, commit.first, commit.last) for day, rows in parquet.by_date(topic, table)]
 

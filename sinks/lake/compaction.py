@@ -42,12 +42,12 @@ def compact(chains: Sequence[Chain]) -> CompactionReport:
     before = _files(chains)
     deleted = rewritten = 0
     for chain in chains:
-        with durable.told_plainly(chain.root):
+        with durable.as_folder_error(chain.root):
             strays = unnamed(chain)
             for path in strays:
                 path.unlink(missing_ok=True)
         deleted += len(strays)
-        while rows := merge(chain):
+        while rows := compact_round(chain):
             rewritten += rows
     after = _files(chains)
     return CompactionReport(
@@ -60,7 +60,7 @@ def compact(chains: Sequence[Chain]) -> CompactionReport:
     )
 
 
-def merge(chain: Chain, at_least: int = 1) -> int:
+def compact_round(chain: Chain, at_least: int = 1) -> int:
     """One round, where it has this many files to merge. Returns how many rows it rewrote.
 
     Raises FolderUnwritable or DataFolderError.
@@ -68,8 +68,8 @@ def merge(chain: Chain, at_least: int = 1) -> int:
     group = _next_group(chain.manifest.files)
     if len(group) < at_least or not group:
         return 0
-    with durable.told_plainly(chain.root):
-        chain.alone()
+    with durable.as_folder_error(chain.root):
+        chain.check_unchanged()
         return _rewrite(chain, group)
 
 
@@ -100,7 +100,7 @@ class Leftovers:
         """
         if published != chain.manifest.compactions:
             return 0
-        with durable.told_plainly(chain.root):
+        with durable.as_folder_error(chain.root):
             self._since = {path: self._since.get(path, now) for path in unnamed(chain)}
             due = [path for path, since in self._since.items() if now - since >= self._grace]
             for path in due:
@@ -144,5 +144,5 @@ def _rewrite(chain: Chain, group: Sequence[DataFile]) -> int:
     table = parquet.read(chain.root, topic, group)
     parts = [parquet.Part(day, rows, first, last) for day, rows in parquet.by_date(topic, table)]
     files = parquet.write(chain.root, topic, chain.partition, parts, suffix=f"-c{before.compactions + 1}")
-    chain.publish(before.compacted(group, files))
+    chain.replace_manifest(before.compacted(group, files))
     return int(table.num_rows)

@@ -1,6 +1,6 @@
 """Files that are either wholly there or not there: staged, synced, renamed, folder synced.
 
-Every refusal of the file system becomes one sentence here, so no caller handles `OSError` of its own.
+Every error of the file system becomes one sentence here, so no caller handles `OSError` of its own.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 
 from schemas.errors import DataFolderError, FolderUnwritable
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_PERMISSION = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
-def told_plainly(folder: Path) -> Iterator[None]:
+def as_folder_error(folder: Path) -> Iterator[None]:
     """Turns an OSError into FolderUnwritable (no space, no permission) or DataFolderError (anything else)."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             raise full(folder) from error
-        if error.errno in _REFUSED:
+        if error.errno in _NO_PERMISSION:
             raise FolderUnwritable(f"{folder} cannot be written. Give yourself write permission to it.") from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise DataFolderError(f"{folder} cannot be used ({reason}). Check the disk, then try again.") from error

@@ -24,10 +24,10 @@ class Lock:
         self._path = folder / FOLDER / f"{name}.lock"
         self._held: BinaryIO | None = None
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Whether it is held now. Never waits. Raises FolderUnwritable or DataFolderError."""
         if self._held is None:
-            with durable.told_plainly(self._path):
+            with durable.as_folder_error(self._path):
                 durable.make_folder(self._path.parent)
                 file = self._path.open("wb")
                 try:

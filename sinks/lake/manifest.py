@@ -92,7 +92,7 @@ def path_of(root: Path, topic: str, partition: int) -> Path:
 
 
 def store(root: Path, manifest: Manifest) -> None:
-    """Publishes `manifest` durably. Raises OSError."""
+    """Puts `manifest` in the place of the one before, durably. Raises OSError."""
     content = {
         "version": VERSION,
         "schema": SCHEMA_VERSION,
@@ -112,7 +112,7 @@ def load(root: Path, topic: str, partition: int) -> Manifest:
     Raises FolderTooNew when a newer Rapport wrote it, DataFolderError when it is damaged.
     """
     path = path_of(root, topic, partition)
-    with durable.told_plainly(path):
+    with durable.as_folder_error(path):
         if not path.exists():
             return Manifest(topic, partition)
         content = path.read_bytes()
@@ -130,7 +130,7 @@ def load(root: Path, topic: str, partition: int) -> Manifest:
 
 def load_all(root: Path, topic: str) -> list[Manifest]:
     """The manifests of every partition of a topic, by partition."""
-    with durable.told_plainly(root):
+    with durable.as_folder_error(root):
         names = [path.stem.rpartition("-") for path in (root / FOLDER).glob(f"{topic}-*.json")]
     return [load(root, topic, number) for number in sorted(int(name[2]) for name in names if name[2].isdecimal())]
 

@@ -21,9 +21,9 @@ from sinks.lake.manifest import DataFile
 STAGING = "_staging"
 MIXED = "event_date=__HIVE_DEFAULT_PARTITION__"
 """Hive's folder for rows without a date of their own: files that hold many dates, until compaction parts them."""
-MOST_DATES = 400
+MAX_FLUSH_DATES = 400
 """A flush over more dates than this writes one mixed file: each file costs about a millisecond to make durable."""
-ROW_GROUP = 122_880
+ROW_GROUP_ROWS = 122_880
 """What one DuckDB thread takes at a time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,7 +103,7 @@ def _write_one(path: Path, topic: str, table: pa.Table) -> int:
             compression_level=1,
             use_dictionary=list(layout.repeating),
             write_statistics=list(layout.bounded),
-            row_group_size=ROW_GROUP,
+            row_group_size=ROW_GROUP_ROWS,
         )
         file.flush()
         os.fsync(file.fileno())

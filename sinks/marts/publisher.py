@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -25,9 +24,11 @@ from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
 from sinks.lake import durable, manifest
 from sinks.lake.manifest import Manifest
+from sinks.marts import models
 
-MEMORY_LIMIT = "512MB"
-THREADS = 2
+BUILD_MEMORY = "512MB"
+"""What DuckDB may hold while it builds; beyond it spills to disk."""
+BUILD_THREADS = 2
 
 _SQL_TYPES = {INSTANT: "TIMESTAMPTZ", JSON: "JSON", TEXTS: "VARCHAR[]", pa.int64(): "BIGINT", pa.binary(): "BLOB"}
 
@@ -52,9 +53,9 @@ def publish(lake_root: Path, target: Path) -> PublishReport:
     """
     started = time.perf_counter()
     lake_root, target = lake_root.absolute(), target.absolute()
-    with durable.told_plainly(target):
+    with durable.as_folder_error(target):
         durable.make_folder(target.parent)
-        with _alone(target), _workspace(target) as workspace:
+        with _only_publisher(target), _workspace(target) as workspace:
             staged = workspace / target.name
             manifests = _manifests(lake_root)
             counts = _build(staged, workspace, lake_root, manifests)
@@ -96,8 +97,8 @@ def _build(
 ) -> tuple[int, int, int]:
     """Fills the staged file. Returns the numbers of events, customers and orders."""
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
-        "threads": THREADS,
+        "memory_limit": BUILD_MEMORY,
+        "threads": BUILD_THREADS,
         "temp_directory": str(workspace / "spill"),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
@@ -111,7 +112,7 @@ def _build(
             for topic in OUTPUTS:
                 paths = [str(lake_root / file.path) for each in manifests[topic] for file in each.files]
                 connection.execute(topic_view(topic, paths))
-            for script in scripts():
+            for script in models.scripts():
                 connection.execute(script)
             connection.execute("COMMIT; CHECKPOINT")
             [(events, customers, orders)] = connection.execute(
@@ -120,7 +121,7 @@ def _build(
             ).fetchall()
             return events, customers, orders
     except duckdb.Error as error:
-        raise _plainly(error, workspace.parent, lake_root) from error
+        raise _explained(error, workspace.parent, lake_root) from error
 
 
 def topic_view(topic: str, paths: Sequence[str]) -> str:
@@ -139,13 +140,6 @@ def topic_view(topic: str, paths: Sequence[str]) -> str:
         nothing = ", ".join(f"NULL::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}" for field in schema)
         source = f"(SELECT {nothing} WHERE false)"
     return f"CREATE VIEW raw.{topic} AS SELECT {columns} FROM {source}"
-
-
-def scripts() -> list[str]:
-    """The SQL files, in order of their names."""
-    folder = resources.files("sinks") / "sql"
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
-    return [each.read_text(encoding="utf-8") for each in files]
 
 
 def _publish_positions(connection: duckdb.DuckDBPyConnection, positions: Sequence[Position]) -> None:
@@ -170,7 +164,7 @@ def _positions(lake_root: Path, manifests: Mapping[str, Sequence[Manifest]]) -> 
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def _only_publisher(target: Path) -> Iterator[None]:
     """Two publishers at once would build in the same workspace."""
     with target.with_name(target.name + ".lock").open("wb") as lock:
         try:
@@ -194,9 +188,9 @@ def _workspace(target: Path) -> Iterator[Path]:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _plainly(error: duckdb.Error, folder: Path, lake_root: Path) -> DataFolderError:
+def _explained(error: duckdb.Error, folder: Path, lake_root: Path) -> DataFolderError:
     text = str(error)
-    if any(os.strerror(code) in text for code in durable.FULL):
+    if any(os.strerror(code) in text for code in durable.DISK_FULL):
         return durable.full(folder)
     first_line = text.partition("\n")[0]
     return DataFolderError(f"The lake {lake_root} cannot be published ({first_line}). Run `rapport doctor`.")

@@ -68,7 +68,7 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str) -> Result:
     Read its batches to the end before the connection runs anything else. Raises QueryError for any other statement:
     the lake's folder is open to this connection, so COPY must not get at it.
     """
-    with _told_plainly():
+    with _as_query_error():
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only a single SELECT can be run here: the published data is for reading.")
@@ -77,12 +77,12 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str) -> Result:
 
 
 def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    with _told_plainly():
+    with _as_query_error():
         yield from reader
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
+def _as_query_error() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:

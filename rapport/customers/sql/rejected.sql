@@ -1,4 +1,4 @@
--- Purpose: refused input, newest first; all of it, or what has an id that starts like one of those given.
+-- Purpose: rejected input, newest first; all of it, or what has an id that starts like one of those given.
 SELECT
     rejection_id AS id,
     strftime(rejected_at, '%Y-%m-%dT%H:%M:%SZ') AS rejected_at,

@@ -1,0 +1,32 @@
+-- Purpose: raw.identifies: identify calls as people know them from Segment; one row an applied call.
+-- Needs: raw.facts
+
+CREATE VIEW raw.identifies AS
+SELECT
+    message_id AS id,
+    raw.identifier_of(identifiers, 'user_id') AS user_id,
+    raw.identifier_of(identifiers, 'anonymous_id') AS anonymous_id,
+    occurred_at AS timestamp,
+    received_at,
+    traits,
+    channel,
+    context,
+    source
+FROM raw.facts
+WHERE type = 'identify';
+
+COMMENT ON VIEW raw.identifies IS 'Identify calls, under Segment''s names';
+COMMENT ON COLUMN raw.identifies.id IS 'messageId of the call, or one made from its content';
+COMMENT ON COLUMN raw.identifies.user_id IS
+    'User id the call named, normalized; NULL where it named none that could be used';
+COMMENT ON COLUMN raw.identifies.anonymous_id IS
+    'Anonymous id the call named; NULL where it named none that could be used';
+COMMENT ON COLUMN raw.identifies.timestamp IS
+    'When it happened, UTC; corrected for clock skew where the call states sentAt and receivedAt';
+COMMENT ON COLUMN raw.identifies.received_at IS
+    'When Rapport accepted it, UTC; not the receivedAt that a call may state';
+COMMENT ON COLUMN raw.identifies.traits IS 'The call''s traits as they were sent, JSON';
+COMMENT ON COLUMN raw.identifies.channel IS
+    'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm; else NULL';
+COMMENT ON COLUMN raw.identifies.context IS 'The call''s context as it was sent, JSON';
+COMMENT ON COLUMN raw.identifies.source IS 'What it came from: the name of a file, or stdin';
