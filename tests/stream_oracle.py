@@ -301,18 +301,72 @@ def _timers(world: World, simulator: Simulator, snapshots: list[Snapshot]) -> It
         run_key = str(fact.body.get("properties", {}).get("n"))
         if fact.name == "E" and verdicts["instant", run_key] != ["fired"]:
             yield f"instant {run_key}: {verdicts['instant', run_key]}"
-        for rule, (arms, closes, within) in STARTS.items():
-            if fact.name == arms and not _closers(facts, fact, closes, within) and not verdicts[rule, run_key]:
-                yield f"{rule} {run_key} never fired"
+    yield from _every_run(world, simulator, snapshots, on_time)
     for snapshot in snapshots:
         yield from _in_pause(snapshot, simulator, on_time)
+
+
+def _every_run(
+    world: World, simulator: Simulator, snapshots: list[Snapshot], on_time: dict[str, Event]
+) -> Iterator[str]:
+    """Every run against the logs: it fires unless something of its person could have closed it, never before all input
+    up to its time has been taken, and never when what closes it was there by then."""
+    decided = {(each.rule, each.run_key): each for each in simulator.outputs.decisions}
+    accepted = _accepted(simulator)
+    far = {each.event.message_id for each in hops(simulator) if isinstance(each, Forward) and each.hops > 1}
+    # Those went from lane to lane more than once, which is what `allow_late_input` is for.
+    people = replayed(world, simulator)
+    allowed = world.plan.allow_late_input
+    for armed in on_time.values():
+        for rule, (arms, closes, within) in STARTS.items():
+            if armed.name != arms:
+                continue
+            due, run_key = armed.occurred_at + within, str(armed.body["properties"]["n"])
+            found = decided.get((rule, run_key))
+            closers = _closers(simulator.outputs.facts, armed, closes, within)
+            if found is None:
+                mine = people.of(armed.identifiers[0])
+                if not [each for each in closers if world.splits or each.identifiers[0] in mine]:
+                    yield f"{rule} {run_key} never fired"
+                continue
+            if found.verdict != "fired":
+                continue
+            if found.decided_at < due + allowed:
+                yield f"{rule} {run_key} fired at {found.decided_at}, before {due + allowed}"
+            for each in closers:
+                together = world.told_together.get(armed.message_id, "a") == world.told_together.get(
+                    each.message_id, "b"
+                )
+                in_time = together or accepted[each.message_id] <= due + allowed
+                at_hand = each.occurred_at < due and armed.message_id not in far and each.message_id not in far
+                if in_time and at_hand and _one_person(world, snapshots, simulator, armed, each):
+                    yield f"{rule} {run_key} fired although {each.message_id} had closed it"
+
+
+def _accepted(simulator: Simulator) -> dict[str, int]:
+    """Message id -> when it was first in its log."""
+    found: dict[str, int] = {}
+    for (log, offset), at in simulator.accepted.items():
+        for message in opened(simulator.logs[log].at(offset)):
+            if isinstance(message, Event):
+                found[message.message_id] = min(at, found.get(message.message_id, at))
+    return found
+
+
+def _one_person(world: World, snapshots: list[Snapshot], simulator: Simulator, a: Event, b: Event) -> bool:
+    """Whether both were known to be of one person before either came, and ever since."""
+    one, other = a.identifiers[0], b.identifiers[0]
+    if one == other:
+        return True
+    before = [each for each in snapshots if each.facts <= min(map(simulator.outputs.facts.index, (a, b)))]
+    return not world.splits and bool(before) and before[-1].roots.get(one, one) == before[-1].roots.get(other, other)
 
 
 def _closers(facts: list[Event], armed: Event, name: str, within: int) -> list[Event]:
     return [
         each
         for each in facts
-        if each.name == name and armed.occurred_at < each.occurred_at <= armed.occurred_at + within
+        if each.name == name and armed.occurred_at < each.occurred_at < armed.occurred_at + within
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from profiles.settings import IdentitySettings, TypeSettings
 from rules.load import load_rules
 from schemas.instant import DAY, HOUR, MINUTE, SECOND
-from schemas.messages import Event, Link, Rejected, Split
+from schemas.messages import Event, Link, Rejected, SourceMark, Split
 from stream.core.plan import Plan
 from stream.simulation.broker import Fault, random_faults
 from stream.simulation.simulator import Item
@@ -76,6 +76,8 @@ class World:
     phases: list[list[Item]] = field(default_factory=list)
     """The inputs; after each phase comes a pause of the length in `pauses`."""
     pauses: list[int] = field(default_factory=list)
+    told_together: dict[str, str] = field(default_factory=dict)
+    """Message id -> the source that sent it, of those that came as history."""
 
     def strength(self, key: str) -> tuple[tuple[int, str], str]:
         """Sorts identifiers, the strongest first."""
@@ -110,7 +112,9 @@ class _Maker:
         splits = not loose and chance.random() < 0.7
         partitions = chance.choice((1, 2, 3, 4, 4, 5))
         faults = random_faults(seed, partitions, chance.choice((0.0, 0.01, 0.04)))
-        self.world = World(seed, Plan(LOOSE if loose else TIGHT, RULE_SET), partitions, faults, splits, loose)
+        allowed = chance.choice((0, 10 * SECOND, MINUTE))
+        plan = Plan(LOOSE if loose else TIGHT, RULE_SET, allowed)
+        self.world = World(seed, plan, partitions, faults, splits, loose)
         self.crowd = chance.choice(((1, 1, 2, 2, 3), (1, 1, 1, 1, 1, 2), (2, 3)))
         self.now = START
         self.number = 0
@@ -134,6 +138,8 @@ class _Maker:
         for _ in range(size):
             self.now += self.chance.randrange(40) * SECOND
             items.append(self._item())
+            if self.chance.random() < 0.04:
+                items += self._history()
         items = self._bundled(items)
         self.world.phases.append(items)
         self.world.pauses.append(pause)
@@ -156,6 +162,29 @@ class _Maker:
             return self._event(chance.sample(self.keys, 1), alias=True)
         first, second = sorted(chance.sample(self.keys, 2), key=self.world.strength)
         return Link(first, second, "by hand", self.now)
+
+    def _history(self) -> list[Item]:
+        """What a source sends that tells of the last hours: windows that are over, and what had closed some of them."""
+        chance, source = self.chance, f"source {self.number}"
+        items: list[Item] = [SourceMark(source, True, self.now)]
+        arms, closes, within = chance.choice(list(STARTS.values()))
+        began = self.now - within - chance.randrange(1, 60) * MINUTE
+        armed = [self._past(chance.choice(self.keys), arms, began + each) for each in range(chance.randint(1, 4))]
+        closed = [
+            self._past(each.identifiers[0], closes, began + chance.randrange(10, within // SECOND) * SECOND)
+            for each in armed
+            if chance.random() < 0.6
+        ]
+        self.world.told_together |= {each.message_id: source for each in (*armed, *closed)}
+        others = [self._event(chance.sample(self.keys, 1)) for _ in range(chance.randrange(6))]
+        items += [*armed, *others, *closed]
+        return [*items, SourceMark(source, False, self.now)]
+
+    def _past(self, key: str, name: str, occurred_at: int) -> Event:
+        self.number += 1
+        made = event((key,), self.number, name, occurred_at, self.now)
+        self.sent.append(made)
+        return made
 
     def _event(self, keys: list[str], alias: bool = False) -> Event:
         chance = self.chance

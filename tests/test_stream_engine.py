@@ -18,6 +18,7 @@ from rapport_shell import SHOP, assert_same, tables
 from schemas.errors import FolderBusy, FolderTooNew
 from schemas.instant import DAY, parse
 from schemas.messages import Event, Rejected
+from stream.core.home import Home
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
 from stream.embedded import engine as engine_module
@@ -143,15 +144,52 @@ def test_every_input_has_one_outcome(shop, tmp_path):
     assert counts.duplicate >= 40
 
 
-def test_message_ids_are_forgotten_after_their_time(shop, tmp_path):
-    events = [each for each in shop if isinstance(each, Event)][:50]
+def test_an_event_that_no_step_can_take_is_refused_and_all_others_count(shop, undisturbed, tmp_path, monkeypatch):
+    """Whatever an event does to a step, half-done changes and all: as if it had been refused before."""
+    events = [each for each in shop if isinstance(each, Event)]
+    broken = {events[3].message_id, events[40].message_id, events[-1].message_id}
+    real = Home._apply
+
+    def apply(self, root, member, event, now):
+        real(self, root, member, event, now)
+        if event.message_id in broken:
+            raise TypeError("half-way")
+
+    monkeypatch.setattr(Home, "_apply", apply)
+    with Engine.open(tmp_path / "broken", PLAN) as engine:
+        engine.take(shop)
+        assert engine.take(shop[:10]) == 10
+        engine.publish()
+        counts = engine.counts
+    monkeypatch.undo()
+    ids = [row[0] for row in tables(tmp_path / "broken")["fct_event"]]
+    assert broken.isdisjoint(ids)
+    assert counts.read == len(shop) + 10 == counts.applied + counts.duplicate + counts.rejected
+    others = [each for each in shop if isinstance(each, Rejected) or each.message_id not in broken]
+    with Engine.open(tmp_path / "others", PLAN) as engine:
+        engine.take(others)
+        engine.publish()
+    for name in ("fct_event", "fct_trigger", "dim_customer", "bridge_identity"):
+        assert tables(tmp_path / "broken")[name] == tables(tmp_path / "others")[name]
+
+
+def test_a_year_of_traffic_leaves_no_more_message_ids_than_some_weeks_need(tmp_path):
+    """A store keeps ids for a week, and what it forgets later never grows with time."""
+    start, sizes = parse("2026-01-01"), []
     with Engine.open(tmp_path, Plan()) as engine:
-        engine.take(events)
-        taken = engine.counts.applied
-        received = events[0].received_at
-        assert engine.sweep(received + 7 * DAY - 1) == 0
-        assert engine.sweep(received + 8 * DAY) == taken
-        assert engine.sweep(received + 8 * DAY) == 0
+        for day in range(365):
+            now = start + day * DAY
+            engine.take(_event(f"d{day}-{n}", now + n, f"user_id:u{n % 10}", "page") for n in range(60))
+            sizes.append(sum(1 for _ in engine._store.scan(b"m")))
+        again = _event("d360-7", start + 364 * DAY + 60, "user_id:u7", "page")
+        engine.take([again])
+        assert engine.counts.duplicate == 1
+    assert 8 * 60 <= sizes[364] <= max(sizes[60:120]) * 1.1 <= 3 * 9 * 60 + 1_000
+
+
+def _event(id_, now, key, name):
+    body = {"type": "page", "messageId": id_, "properties": {}, "context": {}}
+    return Event((key,), id_, "page", name, None, now, now, now, "test", None, (), body)
 
 
 def test_a_folder_belongs_to_one_engine(tmp_path):

@@ -24,7 +24,7 @@ from schemas.messages import Event, IdentityDecision, Rejected, RuleDecision, Tr
 from schemas.topics import OUTPUTS
 from stream.core.effects import Effects
 from stream.core.intake import Intake, at
-from stream.core.owners import LINES, gather
+from stream.core.owners import LINES
 from stream.embedded.engine import Engine
 from stream.kafka.ownership import home
 from stream.kafka.worker import FAILED, SESSION
@@ -66,10 +66,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     class Told(Engine):
         """Hands over what a commit emits."""
 
-        def _commit(self) -> None:
+        def commit(self) -> None:
             self._columns_of_facts()
-            gather(made, self._home.effects)
-            super()._commit()
+            made.add(self._home.effects)
+            super().commit()
 
         def _columns_of_facts(self) -> None:
             made.facts += self._home.effects.facts

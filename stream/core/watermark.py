@@ -97,6 +97,7 @@ class Watermark:
 
     def note(self, at: int, ends: Mapping[int, int]) -> None:
         """The ends of all partitions of `events`, read at or after the instant `at`."""
+        self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_LAPSES}
         rows = self._timers.due(at - self._allowed, late=self._is_quiet(at))
         self._noted_at = at
         self._cohort = _Cohort(at, rows, ends)

@@ -139,7 +139,7 @@ class Engine:
         first = len(self._inputs)
         self._inputs += inputs
         try:
-            self._take_from(first)
+            self._take(first, inputs)
         except _Failed as failed:
             self._take_again(failed)
 
@@ -170,9 +170,8 @@ class Engine:
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
-    def _take_from(self, first: int) -> None:
-        """Steps the inputs of the run from a place on. Raises _Failed where one makes a step fail."""
-        inputs = self._inputs[first:] if first else self._inputs
+    def _take(self, first: int, inputs: Sequence[Event | Rejected]) -> None:
+        """Steps a few inputs, the first at its place in the run. Raises _Failed where one makes a step fail."""
         homes = [each.identifiers[0] for each in inputs if isinstance(each, Event)]
         self._rows.expect(homes, self._store.get_all)
         place = first
@@ -194,7 +193,7 @@ class Engine:
             self._open_lanes()
             try:
                 for first in range(0, len(self._inputs), CHUNK):
-                    self._take_from(first)
+                    self._take(first, self._inputs[first : first + CHUNK])
                 done = True
             except _Failed as error:
                 failed = error

@@ -104,6 +104,10 @@ class Log:
                 return position, record
         return None
 
+    def at(self, offset: int) -> bytes:
+        """One record, whatever became of its transaction."""
+        return self._records[offset][1]
+
     def records(self) -> list[bytes]:
         """All committed records."""
         return [record for transaction, record in self._records if transaction.state == "committed"]

@@ -25,7 +25,7 @@ from stream.core.owners import EVENTS, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
 from stream.core.run import Run
 from stream.core.timers import Timers
-from stream.core.watermark import Watermark
+from stream.core.watermark import SOURCE_RENEWS, Watermark
 from stream.simulation.broker import Fault, Log, Memory, Owned, Transaction, events_log
 
 LONGEST = 100_000
@@ -87,6 +87,8 @@ class Simulator:
         self._haste = self.chance.choice((0.05, 0.15, 0.5, 0.9))
         self._faults = sorted(faults, reverse=True)
         self._zombies: list[tuple[int, Transaction]] = []
+        self._sources: dict[str, SourceMark] = {}
+        """Open ones, with what they said last."""
         self._quiet_until = now
         self._starved: int | None = None
         self._starved_until = 0
@@ -101,8 +103,15 @@ class Simulator:
         self.logs[log].append(Transaction.done(), envelope(events))
 
     def mark(self, mark: SourceMark) -> None:
-        """A source of history tells every lane whether it is still sending."""
-        self.now = max(self.now, mark.at)
+        """A source of history tells every lane whether it is still sending; while it does, it says so again and again.
+
+        What time it is there is what time it is here.
+        """
+        mark = mark._replace(at=self.now)
+        if mark.open:
+            self._sources[mark.source] = mark
+        else:
+            self._sources.pop(mark.source, None)
         for partition in range(self.partitions):
             self.logs[Address(EVENTS, partition)].append(Transaction.done(), envelope((mark,)))
 
@@ -218,6 +227,8 @@ class Simulator:
                 self.lanes[fault.lane].dead = fault
         if self.chance.random() < 0.2:
             self._report()
+        for mark in [each for each in self._sources.values() if self.now - each.at >= SOURCE_RENEWS]:
+            self.mark(mark)
         if self._zombies and self.chance.random() < 0.05:
             self.thaw(*self._zombies.pop())
 
