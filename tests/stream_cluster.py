@@ -145,6 +145,11 @@ class Workers:
 
             until(still, "the workers have taken everything")
 
+    def overdue(self, now: int) -> int:
+        """Timers among the committed rows that are due by an instant and have not been looked at since."""
+        wakes = {record.key: record.value for record in self.records("rows") if record.key[:1] == b"w"}
+        return sum(value is not None and int.from_bytes(key[1:9], "big") <= now for key, value in wakes.items())
+
     def messages(self, topic: str) -> list[Message]:
         """All committed messages of a topic."""
         return [codec.decode(line) for record in self.records(topic) for line in record.value.split(b"\n")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rules.evaluator import KEY_LIMIT, Fire, Reaction, RuleSet
 from rules.load import load_rules
+from rules.patterns.absence import CLOSES
 from schemas import instant
 from schemas.messages import Event
 
@@ -28,7 +29,7 @@ def event(name: str, properties: Any = None, type_: str = "track", **body: Any) 
 
 def signals_of(rules: RuleSet, happened: Event, late: bool = False) -> list[list[Any]]:
     reaction = rules.on_event(happened, late)
-    return [signal[1:] for signal in reaction.signals] if reaction else []
+    return [signal[1:4] for signal in reaction.signals] if reaction else []
 
 
 def test_an_event_that_no_rule_mentions_means_nothing() -> None:
@@ -95,7 +96,7 @@ def test_only_live_and_shadow_rules_take_part(status: str, takes_part: bool) -> 
     assert bool(rules.on_event(event("A"))) is bool(rules.on_event(event("B"))) is takes_part
     assert rules.horizon == (instant.HOUR if takes_part else 0)
     assert len(rules.rules) == 2
-    signal = [rules.rules[1].version, 0, "", ""]
+    signal = [rules.rules[1].version, 0, "", "", 0]
     assert bool(rules.open_runs([(0, "m", [signal])])) is takes_part
 
 
@@ -106,11 +107,22 @@ CART = """{event: Cart Updated, where: {total: {at_least: 50}}, within: 3h, rest
 def test_signals_of_a_window() -> None:
     rules = rules_of(CART)
     arming = rules.on_event(event("Cart Updated", {"cart_id": "c1", "total": 80}))
-    assert arming == Reaction((), [[rules.rules[0].version, 0, "c1", "c1"]])
+    assert arming == Reaction((), [[rules.rules[0].version, 0, "c1", "c1", 0]])
     assert signals_of(rules, event("Cart Updated", {"cart_id": "c1", "total": 20})) == [[2, "c1", "c1"]]
     assert signals_of(rules, event("Order Completed", {"cart_id": "c1"})) == [[1, "", "c1"]]
     assert signals_of(rules, event("Order Completed", {"order_id": "o1"})) == []
     assert signals_of(rules, event("Cart Updated", {"total": 80})) == []
+
+
+def test_what_sets_a_due_time_says_when_it_was_taken() -> None:
+    rules = rules_of(CART)
+    for properties, taken in (({"cart_id": "c1", "total": 80}, [7]), ({"cart_id": "c1", "total": 20}, [7])):
+        reaction = rules.on_event(event("Cart Updated", properties), taken=7)
+        assert reaction is not None
+        assert [signal[4:] for signal in reaction.signals] == [taken]
+    closing = rules.on_event(event("Order Completed", {"cart_id": "c1"}), taken=7)
+    assert closing is not None
+    assert [len(signal) for signal in closing.signals] == [4]
 
 
 def test_a_late_event_only_closes_and_restarts() -> None:
@@ -161,4 +173,4 @@ def test_no_body_makes_it_raise(properties: Any, traits: Any, context: Any, name
     body = {"properties": properties, "traits": traits, "context": context}
     reaction = rules.on_event(event(name, type_=type_, **body))
     for signal in reaction.signals if reaction else ():
-        assert [type(part) for part in signal] == [str, int, str, str]
+        assert [type(part) for part in signal] == [str, int, str, str, int][: 4 + (signal[1] != CLOSES)]

@@ -163,7 +163,7 @@ def play(workers: Workers, story: Story, fault: Callable[[], None] | None = None
             fault()
         workers.settled()
     workers.set_clock(story.end)
-    until(lambda: len(workers.messages("triggers")) >= len(story.made.triggers) - 20, "the timers have fired")
+    until(lambda: workers.overdue(story.end) == 0, "the timers have fired")
     workers.settled()
     return made_by(workers)
 

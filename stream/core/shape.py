@@ -41,6 +41,7 @@ def _is_ordinary(event: Event) -> bool:
     return (
         message_id.__class__ is type_.__class__ is name.__class__ is channel.__class__ is source.__class__ is str
         and rest[0].__class__ is int
+        and 0 <= rest[0] < FOREVER
         and occurred_at.__class__ is received_at.__class__ is now.__class__ is int
         and 0 <= occurred_at <= received_at <= now < FOREVER
         and previous is None
