@@ -113,7 +113,7 @@ class HomeLane:
 
         One that has a row here has been asked before, which spares the hashing.
         """
-        return self._rows.find(key) is not None or partition_of(key, self._partitions) == self._partition
+        return self._rows.known(key) or partition_of(key, self._partitions) == self._partition
 
     @property
     def pending(self) -> int:
