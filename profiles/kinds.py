@@ -1,8 +1,7 @@
 """Every kind of row that a lane stores: its key, its merge, and whether it moves with a component.
 
-One entry a kind. Whoever lifts, merges, shows, expires or erases rows walks these tables and names no kind of its own,
-so a new facet is one entry in `BESIDE` and cannot be lost on a merge. Keys, by first byte (`\\0` ends an identifier key,
-which never contains one):
+One entry a kind. Whoever lifts, merges, shows, expires or erases rows walks these tables, so a new facet is one entry
+in `BESIDE` and cannot be lost on a merge. Keys, by first byte (`\\0` ends an identifier key, which never contains one):
 
     i KEY                    an identifier: where its profile lives and, at the root, the members and its own component
     c ROOT \\0 MEMBER         another member's component, beside the root

@@ -54,7 +54,7 @@ class Row:
         "own",
         "parts",
         "since",
-        "stored_wake",
+        "stored_times",
         "to",
         "wake",
     )
@@ -74,11 +74,12 @@ class Row:
         """The identifier's own component while it is a root."""
         self.wake = 0
         """When the earliest open timer is due; 0 is never."""
-        self.stored_wake = 0
         self.since = 0
         """No open window was armed before this; 0 where none is open."""
         self.latest = 0
         """When the newest event occurred that meant something to a rule."""
+        self.stored_times = (0, 0, 0)
+        """As they are stored; whoever changes one of the three marks the row (`Rows.keep`)."""
         self.extra: Sequence[Any] = ()
         self.frame: bytes | None = None
         """The first line as it is stored; None once something in it may have changed."""
@@ -103,8 +104,13 @@ class Row:
             self.wake = self.since = self.latest = 0
         else:
             self.wake, self.since, self.latest = map(int, times.split(b","))
-        self.stored_wake = self.wake
+        self.stored_times = self.times
         return self
+
+    @property
+    def times(self) -> tuple[int, int, int]:
+        """`wake`, `since` and `latest`."""
+        return self.wake, self.since, self.latest
 
     def flags(self, member: str) -> int | None:
         """What lies beside a member's component here; None where nobody has looked."""
@@ -124,10 +130,9 @@ class Row:
             if len(self.frame) > FRAME_CAP:
                 self.asked = {}
                 self.frame = self._frame()
-        times = (self.wake, self.since, self.latest)
         if self.component is None:
-            return b"%b\n%d,%d,%d" % (self.frame, *times)
-        return b"%b\n%d,%d,%d\n%b" % (self.frame, *times, self.component.encode())
+            return b"%b\n%d,%d,%d" % (self.frame, *self.times)
+        return b"%b\n%d,%d,%d\n%b" % (self.frame, *self.times, self.component.encode())
 
     def _frame(self) -> bytes:
         members = sorted(self.members) if self.members else ()

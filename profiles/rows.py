@@ -1,8 +1,9 @@
 """What a lane holds: identifiers' rows in a cache, components, and the rows beside them, written as bytes.
 
-A lane's store is any mapping from bytes to bytes that can also be scanned by prefix; `kinds` lists its keys. `Rows` reads
-through to the store and gathers changes until `changes` takes them; nobody else may write the store meanwhile. What
-lies beside a component is told by flags in its root's row: what is not there is not looked for. Never asks for the time.
+A lane's store is any mapping from bytes to bytes that can also be scanned by prefix; `kinds` lists its keys. `Rows`
+reads through to the store and gathers changes until `changes` takes them; nobody else may write the store meanwhile.
+What lies beside a component is told by flags in its root's row: what is not there is not looked for. This module never
+asks for the time.
 
 Rows but message ids and wakes are JSON, in lines as `row` and `component` describe, or as `facets` does. A row is at
 most 64 KiB; `facets`, `totals` and `Row.encode` say what is trimmed.
@@ -286,12 +287,13 @@ class Rows:
                 changed[HEAD + name] = row
                 continue
             changed[HEAD + name] = row.encode()
-            if row.wake != row.stored_wake:
-                if row.stored_wake:
-                    changed[WAKE + row.stored_wake.to_bytes(8, "big") + name] = None
-                if row.wake:
+            if row.times != row.stored_times:
+                before = row.stored_times[0]
+                if before and before != row.wake:
+                    changed[WAKE + before.to_bytes(8, "big") + name] = None
+                if row.wake and before != row.wake:
                     changed[WAKE + row.wake.to_bytes(8, "big") + name] = b""
-                row.stored_wake = row.wake
+                row.stored_times = row.times
         self._components = {}
         self._dirty = {}
         self._ahead = {}

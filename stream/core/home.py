@@ -351,11 +351,11 @@ class Home:
         return min(since, root.since) if root.since else since
 
     def _set_wake(self, root: Row, wake: int) -> None:
-        if root.wake != wake:
-            root.wake = wake
+        if wake and root.wake != wake:
+            self.effects.wakes.append((wake, root.key))
+        root.wake = wake
+        if root.times != root.stored_times:
             self._rows.keep(root)
-            if wake:
-                self.effects.wakes.append((wake, root.key))
 
     def _fire_at_once(self, root: Row, member: str, fire: Fire, event: Event) -> None:
         if fire.rule.when.key is None:
