@@ -16,7 +16,6 @@ from profiles.row import Row
 from profiles.rows import Rows
 from profiles.transfer import put_in, take_out
 from profiles_watched import Watched, layout_1, wrong_flags
-from stream.core.home import Home
 from stream.simulation.broker import Memory
 from stream.simulation.simulator import Pause, Simulator
 from stream_world import event, make
@@ -60,16 +59,16 @@ def test_flags_are_true_after_long_lives_of_few_people() -> None:
     assert seen >= {kind.letter for kind in BESIDE}
 
 
-class Forgetful(Home):
-    """A row is marked only where its wake changes."""
+class Forgetful(Watched):
+    """Other times are kept only where the wake is another."""
 
-    def _set_wake(self, root: Row, wake: int) -> None:
-        if root.wake != wake:
-            super()._set_wake(root, wake)
+    def keep(self, row: Row) -> None:
+        if row.wake != row.stored_times[0]:
+            super().keep(row)
 
 
 def test_the_law_sees_a_change_that_is_not_marked() -> None:
-    kind: Any = type("Forgetting", (WatchedSimulator,), {"home_type": Forgetful})
+    kind: Any = type("Forgetting", (Simulator,), {"rows_type": Forgetful})
     with pytest.raises(AssertionError, match="was not marked"):
         deque((lived(seed, kind) for seed in SEEDS), maxlen=0)
 
@@ -77,7 +76,7 @@ def test_the_law_sees_a_change_that_is_not_marked() -> None:
 # --- rows that do not know --------------------------------------------------------------------------------------------
 
 
-def test_people_of_layout_1_live_on_as_they_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_of_layout_1_live_on_as_they_would_have() -> None:
     """In the middle of their lives all rows lose what they know."""
     compared = 0
     for seed in range(60):
