@@ -1,5 +1,7 @@
 """Identifiers' rows in memory, in two generations: whoever was seen since the older one was young stays.
 
+The young one holds rows as they were last needed, decoded or as they are stored; the old one all as they are stored,
+which takes a fifth of the memory.
 Where most rows had to be read anyway, a small cache does as well and stays in the processor's: then it is a small one
 for a while. Reads and writes no store.
 """
@@ -49,11 +51,13 @@ class RowCache:
         self._read += 1
 
     def turn_over(self) -> None:
-        """Where the young generation is full, it becomes the old one, which is forgotten."""
+        """Where the young generation is full, it becomes the old one, which is forgotten. No row may be changed and not
+        yet encoded: who holds a decoded one asks for it again."""
         if len(self.young) <= self._room:
             return
         useless = self._read > len(self.young) * 3 // 4
         self._small = (self._small + 1) % LARGE_EVERY if useless else 0
         room = self._allowed() // 2
         self._room = min(SMALL_CACHE, room) if self._small else room
-        self.old, self.young, self._read = self.young, {}, 0
+        self.old = {key: held if isinstance(held, bytes) else held.encode() for key, held in self.young.items()}
+        self.young, self._read = {}, 0

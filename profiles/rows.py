@@ -92,12 +92,16 @@ class Rows:
     def moved_to(self, key: str) -> str | None:
         """Where a known identifier's row points; None where it is a root."""
         held = self._held(key)
-        return moved_to(held) if isinstance(held, bytes) else self.there(key).to
+        assert held is not None, key
+        return moved_to(held) if isinstance(held, bytes) else held.to
 
     def holds(self, key: str, other: str) -> bool:
         """Whether another identifier is a member of a known one."""
         held = self._held(key)
-        return (isinstance(held, bytes) and surely_holds(held, other)) or other in self.there(key).members
+        assert held is not None, key
+        if isinstance(held, bytes):
+            return surely_holds(held, other) or other in self.there(key).members
+        return other in held.members
 
     def append(self, key: str, event: Event) -> bool:
         """Counts an event that no rule waits for into the own component of a known root that is not decoded.
@@ -245,9 +249,10 @@ class Rows:
 
     def _flags(self, root: str, member: str) -> int | None:
         held = self._held(root)
-        if isinstance(held, bytes) and member == root:
-            return own_flags(held)
-        return self.there(root).flags(member)
+        assert held is not None, root
+        if isinstance(held, bytes):
+            return own_flags(held) if member == root else self.there(root).flags(member)
+        return held.flags(member)
 
     def _scan(self, kind: Kind, root: str, member: str) -> list[tuple[bytes, bytes]]:
         prefix = kind.key(root, member)
@@ -286,7 +291,7 @@ class Rows:
             if isinstance(row, bytes):
                 changed[HEAD + name] = row
                 continue
-            changed[HEAD + name] = row.encode()
+            stored = changed[HEAD + name] = row.encode()
             if row.times != row.stored_times:
                 before = row.stored_times[0]
                 if before and before != row.wake:
@@ -294,6 +299,8 @@ class Rows:
                 if row.wake and before != row.wake:
                     changed[WAKE + row.wake.to_bytes(8, "big") + name] = b""
                 row.stored_times = row.times
+            if row.to is not None:
+                young[key] = stored  # nobody asks it for more than where to go, and it takes a tenth of the memory
         self._components = {}
         self._dirty = {}
         self._ahead = {}
