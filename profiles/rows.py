@@ -125,10 +125,11 @@ class Rows:
     def touch(self, row: Row) -> None:
         """Anything of the row is about to change."""
         row.frame = None
-        self._dirty[row.key] = None
+        self.keep(row)
 
     def keep(self, row: Row) -> None:
         """The row has other times now, or another component; who belongs to it is as it was."""
+        self._cache.young[row.key] = row
         self._dirty[row.key] = None
 
     # --- components -------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Rows:
         component = self.component(root, member) or Component()
         if member == root.key:
             root.component = component
-            self._dirty[member] = None
+            self.keep(root)
         else:
             self._components[place(COMPONENT, root.key, member)] = component
             if member not in root.parts:

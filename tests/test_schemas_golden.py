@@ -88,7 +88,7 @@ def test_a_profile_id_is_a_uuid5_of_the_key() -> None:
 @pytest.fixture(scope="module", params=ROWS_FILES, ids=lambda path: path.stem)
 def golden(request: pytest.FixtureRequest) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads(request.param.read_text())
-    return stored
+    return {**stored, "layout": int(request.param.stem.rpartition("_")[2])}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def store(golden: dict[str, Any]) -> Memory:
 
 def test_every_layout_has_its_file(golden: dict[str, Any]) -> None:
     layouts = {orjson.loads(row.partition("\n")[0])[0] for key, row in golden["rows"].items() if key[0] == "i"}
-    assert len(layouts) == 1
+    assert layouts == {golden["layout"]}
     assert [path.name for path in ROWS_FILES] == [f"golden_rows_{number}.json" for number in range(1, LAYOUT + 1)]
 
 
@@ -159,11 +159,15 @@ def test_a_message_id_is_still_known_and_a_wake_still_found(golden: dict[str, An
 
 
 def test_lines_decode_and_encode_to_the_same_bytes(golden: dict[str, Any]) -> None:
-    assert set(golden["lines"]) == set(codec._KINDS)
+    """Lines of an earlier version may lack what was added since; they mean the same with it."""
+    newest = golden["layout"] == LAYOUT
+    assert set(golden["lines"]) <= set(codec._KINDS)
+    assert not newest or set(golden["lines"]) == set(codec._KINDS)
     for kind, line in golden["lines"].items():
         message = codec.decode(line.encode())
         assert isinstance(message, codec._KINDS[kind])
-        assert codec.encode(message).decode() == line
+        again = codec.encode(message)
+        assert again.decode() == line if newest else codec.decode(again) == message
 
 
 def test_a_row_keeps_what_a_later_version_appended(store: Memory) -> None:
