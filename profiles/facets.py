@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from profiles.component import Line, keep_newest
+from profiles.totals import Line, keep_newest
 from schemas import money
 from schemas.messages import Event
 
@@ -27,7 +27,7 @@ Entry = list[Any]
 
 ORDER_PLACED = frozenset({"Order Completed", "Order Updated"})
 ORDER_UNDONE = frozenset({"Order Refunded", "Order Cancelled"})
-ORDERS = ORDER_PLACED | ORDER_UNDONE
+ORDER_EVENTS = ORDER_PLACED | ORDER_UNDONE
 
 
 # --- traits ---------------------------------------------------------------------------------------------------------
@@ -168,12 +168,3 @@ def merge_history(mine: bytes, other: bytes) -> bytes:
 
 stamp: Callable[[Entry], tuple[int, str]] = itemgetter(0, 1)
 """What history is sorted by."""
-
-
-MERGES: dict[str, Callable[[bytes, bytes], bytes]] = {
-    "t": merge_traits,
-    "o": merge_order,
-    "h": merge_history,
-    "f": min,
-}
-"""Row kind -> its merge. A fired mark met by itself stays; of two the smaller, so that order does not matter."""

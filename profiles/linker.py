@@ -21,12 +21,14 @@ from typing import Any
 
 import orjson
 
-from profiles.rows import LAYOUT, Store, versioned
+from profiles.layout import versioned
+from profiles.rows import Store
 from profiles.settings import IdentitySettings
 from schemas.keys import split_key
 from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Request, Root
 
 NUMBER = b"#"
+LAYOUT = 1
 
 
 class _Known:
@@ -189,7 +191,7 @@ class Linker:
         known = self._cache.get(key)
         if known is None:
             stored = self._store.get(b"l" + key.encode())
-            known = _Known(key, [key], 0) if stored is None else _Known(*versioned(stored)[1:])
+            known = _Known(key, [key], 0) if stored is None else _Known(*versioned(stored, LAYOUT)[1:])
             self._cache[key] = known
         return known
 

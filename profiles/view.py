@@ -5,15 +5,17 @@ Reads rows, changes nothing. Times come out as ISO 8601 text, money as decimal t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from profiles.component import Line, Totals
-from profiles.facets import RECENT, merge_order, merge_traits, stamp
-from profiles.rows import Row, Rows, place
+from profiles.facets import RECENT, stamp
+from profiles.kinds import ORDERS, TRAITS, Kind
+from profiles.row import Row
+from profiles.rows import Rows
+from profiles.totals import Line, Totals
 from schemas import money
 from schemas.instant import render
 from schemas.keys import profile_id, split_key
@@ -41,7 +43,7 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
     total = Totals()
     for part in parts.values():
         total.merge(part)
-    traits = _traits(rows, root, components)
+    traits = _traits(rows, root)
     return {
         "profile_id": profile_id(root.key),
         "identifiers": _identifiers(root, parts),
@@ -89,23 +91,24 @@ def _identifiers(root: Row, parts: Mapping[str, Totals]) -> list[dict[str, Any]]
     return shown
 
 
-def _traits(rows: Rows, root: Row, members: Iterable[str]) -> dict[str, list[Any]]:
-    merged: bytes | None = None
-    for member in members:
-        row = rows.get(place(b"t", root.key, member))
-        if row is not None:
-            merged = row if merged is None else merge_traits(merged, row)
+def _merged(rows: Rows, root: Row, kind: Kind) -> dict[bytes, bytes]:
+    """The rows of a kind beside all components as one component would have them, by the end of their keys."""
+    merged: dict[bytes, bytes] = {}
+    for member in (root.key, *sorted(root.parts)):
+        for end, row in rows.rows_of(kind, root.key, member):
+            merged[end] = kind.merge(merged[end], row) if end in merged else row
+    return merged
+
+
+def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:
+    merged = _merged(rows, root, TRAITS).get(b"")
     traits: dict[str, list[Any]] = orjson.loads(merged) if merged else {}
     return dict(sorted(traits.items()))
 
 
 def _orders(rows: Rows, root: Row) -> dict[str, Any]:
     """`{"count", "revenue": {currency: gross}, "refunded": {currency: amount}, "last": [newest ten]}`."""
-    merged: dict[str, bytes] = {}
-    prefix = place(b"o", root.key, "")
-    for key, row in rows.scan(prefix):
-        order = key[len(prefix) :].partition(b"\0")[2].decode()  # behind the member, whose key holds no \0
-        merged[order] = merge_order(merged[order], row) if order in merged else row
+    merged = {end.decode(): row for end, row in sorted(_merged(rows, root, ORDERS).items())}
     count = 0
     revenue: dict[str, Decimal] = {}
     refunded: dict[str, Decimal] = {}

@@ -9,7 +9,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.component import Component, Line, Totals
+from profiles.component import Component
 from profiles.facets import (
     HISTORY,
     RECENT,
@@ -21,6 +21,7 @@ from profiles.facets import (
     settle,
     stamp,
 )
+from profiles.totals import Line, Totals
 from schemas.messages import Event
 
 AT = st.integers(1, 50)

@@ -7,7 +7,9 @@ import orjson
 from profiles import view
 from profiles.component import TAIL
 from profiles.facets import RECENT
-from profiles.rows import Row, Rows, place
+from profiles.kinds import ORDERS, TRAITS
+from profiles.row import Row
+from profiles.rows import Rows
 from stream.simulation.broker import Memory
 from stream_world import event
 
@@ -21,11 +23,11 @@ def note(rows: Rows, root: Row, member: str, ats: range) -> None:
 
 def ordered(rows: Rows, root: Row, member: str, order: str, amount: str | None, refunded: str = "0") -> None:
     placed = [0 if amount is None else 1, f"m-{order}", amount, "EUR", refunded, False]
-    rows.put(place(b"o", root.key, member) + b"\0" + order.encode(), orjson.dumps(placed))
+    rows.lay(ORDERS, root.key, member, orjson.dumps(placed), order.encode())
 
 
 def trait(rows: Rows, root: Row, member: str, name: str, value: str, at: int) -> None:
-    rows.put(place(b"t", root.key, member), orjson.dumps({name: [value, at, f"m{at}", "shop"]}))
+    rows.lay(TRAITS, root.key, member, orjson.dumps({name: [value, at, f"m{at}", "shop"]}))
 
 
 def customers() -> tuple[Rows, Row]:

@@ -5,13 +5,14 @@ Each mutant is the real code with one rule missing. `SEEDS` says after how many 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from profiles.kinds import MARKS
 from profiles.linker import Linker
-from profiles.rows import Row, Rows
+from profiles.row import Row
+from profiles.rows import Rows
 from schemas.messages import Add, Forward, Piece, Request, Split
 from stream.core.home import Home
 from stream.simulation.broker import Transaction
@@ -85,9 +86,9 @@ class NoMemberCheck(Home):
 class AskedForEver(Home):
     """A pair is asked about once and never again."""
 
-    def _ask(self, row: Row, event: Any) -> None:
-        known = [other for other in event.identifiers[1:] if other in row.asked]
-        super()._ask(row, event._replace(identifiers=tuple(k for k in event.identifiers if k not in known)))
+    def _ask(self, key: str, event: Any) -> None:
+        known = [other for other in event.identifiers[1:] if other in self._rows.there(key).asked]
+        super()._ask(key, event._replace(identifiers=tuple(k for k in event.identifiers if k not in known)))
 
 
 class WakeStays(Home):
@@ -115,11 +116,12 @@ class NoNegativeLinks(Linker):
         pass
 
 
-class MarksStay(Rows):
+class MarksStay(Home):
     """Fired marks are left behind when a component moves."""
 
-    def _lift(self, root: Row, member: str) -> Iterator[tuple[str, bytes]]:
-        return (named for named in super()._lift(root, member) if named[0][0] != "f")
+    def _hand_over(self, to: str, pieces: list[Piece], now: int) -> None:
+        bare = [piece._replace(rows=tuple(row for row in piece.rows if row[0][0] != MARKS.letter)) for piece in pieces]
+        super()._hand_over(to, bare, now)
 
 
 class SeenForgotten(Rows):

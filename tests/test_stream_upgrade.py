@@ -20,6 +20,7 @@ import pytest
 from kafka import KafkaProducer
 
 from kafka_broker import Broker, start_broker
+from profiles import component, linker, row
 from schemas.messages import Event, Split, Trigger
 from stream.core.effects import LINKS
 from stream.core.envelope import envelope
@@ -36,6 +37,8 @@ KINDS = b"ichtofmwa" + b"lnr#" + POSITIONS[:1]
 NOW = T + 3 * HOUR
 """Before the one timer that waits is due."""
 USER, MAIL, PHONE = "user_id:zoë", "email:zoë@example.com", "phone:+4915112345678"
+LAYOUTS = {b"i": row.LAYOUT, b"c": component.LAYOUT, b"l": linker.LAYOUT}
+"""The newest layout of each kind of row that this version reads."""
 LATER = b'{"tier":"gold"}'
 """What a later version may have appended."""
 
@@ -187,8 +190,9 @@ def test_what_a_later_version_appended_survives_a_commit(workers: Workers, state
 def test_rows_of_a_newer_version_stop_the_worker(
     workers: Workers, state: State, topic: str, kind: bytes, lane: str
 ) -> None:
+    read = LAYOUTS[kind]
     rows = {
-        key: value.replace(b"[1", b"[2", 1) if key[:1] == kind else value
+        key: b"[%d%b" % (read + 1, value[2:]) if key[:1] == kind else value
         for key, value in state.changelogs[topic].items()
     }
     newer = state._replace(changelogs={**state.changelogs, topic: rows})
@@ -197,7 +201,7 @@ def test_rows_of_a_newer_version_stop_the_worker(
     for times in (1, 2):
         workers.start("one")
         assert workers.ended("one") == FAILED
-        refusal = f"{lane}: A stored row has layout 2; this Rapport reads up to 1. Upgrade Rapport."
+        refusal = f"{lane}: A stored row has layout {read + 1}; this Rapport reads up to {read}. Upgrade Rapport."
         assert workers.count("one", refusal) == times
         now = stored(workers, topic)
         assert {key: now[key] for key in rows if key[:1] == kind} == {

@@ -13,8 +13,11 @@ from typing import NamedTuple
 
 import orjson
 
-from profiles.facets import ORDERS, fold_order, fold_traits, order_id
-from profiles.rows import ASKED, Row, Rows, bundled, place
+from profiles.facets import ORDER_EVENTS, fold_order, fold_traits, order_id
+from profiles.kinds import MARKS, ORDERS, TRAITS
+from profiles.row import Row
+from profiles.rows import ASKED, Rows
+from profiles.transfer import bundled, put_in, take_out
 from rules.evaluator import Fire
 from rules.language.model import Rule
 from rules.patterns.absence import ARMS, Run, Signal
@@ -103,21 +106,20 @@ class Home:
             self.effects.duplicate += 1
             return
         rows.put(mark, event.received_at.to_bytes(8, "big"))
-        row = rows.find(key)
-        if row is None:
-            row = rows.born(key)
+        if not rows.known(key):
+            rows.born(key)
             self.effects.profiles += 1
             self._settle_alias(key, event)
         if len(event.identifiers) > 1:
-            self._ask(row, event)
+            self._ask(key, event)
         if event.previous is not None:
             self._send(self._previous(key, event, event.previous), now)
         if event.now - event.occurred_at > LATE_AFTER:
             self.effects.late += 1
         self.effects.facts.append(event)
-        to = row.moved_to
+        to = rows.moved_to(key)
         if to is None:
-            self._apply(row, key, event, now)
+            self._apply(key, key, event, now)
         else:
             self._send(Forward(to, event, 1), now)
 
@@ -130,11 +132,12 @@ class Home:
             self._rows.put(mark, now.to_bytes(8, "big"))
             self.effects.rejected.append(rejected)
 
-    def _ask(self, row: Row, event: Event) -> None:
+    def _ask(self, key: str, event: Event) -> None:
         """Asks the linker about the event's strongest identifier with each other one, at most daily a pair."""
         for other in event.identifiers[1:]:
-            if row.holds(other):
+            if self._rows.holds(key, other):
                 continue
+            row = self._rows.there(key)
             asked = row.asked.get(other)
             if asked is not None and abs(event.now - asked) < ASK_AGAIN_AFTER:
                 continue
@@ -143,7 +146,7 @@ class Home:
             if len(row.asked) > ASKED:
                 del row.asked[next(iter(row.asked))]
             self._rows.touch(row)
-            self._link(Link(row.key, other, event.message_id, event.now))
+            self._link(Link(key, other, event.message_id, event.now))
 
     def _settle_alias(self, key: str, event: Event) -> None:
         """An alias may have named this identifier before it was first seen: now the link can be asked for."""
@@ -157,21 +160,24 @@ class Home:
     def _previous(key: str, event: Event, previous: str) -> Previous:
         return Previous(key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now)
 
-    def _apply(self, root: Row, member: str, event: Event, now: int) -> None:
+    def _apply(self, to: str, member: str, event: Event, now: int) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
         rows = self._rows
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, now)
-        full = rows.note(root, member, event, reaction.signals if reaction else None)
-        if full:
-            rows.settle(root, member, full, self._wanted_since(root, event.now))
+        signals = reaction.signals if reaction else None
+        if signals or member != to or not rows.append(to, event):
+            root = rows.there(to)
+            full = rows.note(root, member, event, signals)
+            if full:
+                rows.settle(root, member, full, self._wanted_since(root, event.now))
         if event.type == "identify":
             if event.body.get("traits"):
-                where = place(b"t", root.key, member)
-                rows.put(where, fold_traits(rows.get(where), event))
-        elif event.name in ORDERS and event.type == "track":
-            where = place(b"o", root.key, member) + b"\0" + order_id(event).encode()
-            rows.put(where, fold_order(rows.get(where), event))
+                rows.lay(TRAITS, to, member, fold_traits(rows.row_of(TRAITS, to, member), event))
+        elif event.name in ORDER_EVENTS and event.type == "track":
+            end = order_id(event).encode()
+            rows.lay(ORDERS, to, member, fold_order(rows.row_of(ORDERS, to, member, end), event), end)
         if reaction:
+            root = rows.there(to)
             for fire in reaction.fires:
                 self._fire_at_once(root, member, fire, event)
             if reaction.signals:
@@ -237,12 +243,14 @@ class Home:
         self.effects.sent.append((LINKS, link))
 
     def _forward(self, message: Forward, now: int) -> None:
-        row = self._row(message.to)
-        member = message.event.identifiers[0]
-        if row.to is not None:
-            self._send(Forward(row.to, message.event, message.hops + 1), now)
-        elif member == row.key or member in row.members:
-            self._apply(row, member, message.event, now)
+        to, member = message.to, message.event.identifiers[0]
+        if not self._rows.known(to):
+            self._row(to)
+        further = self._rows.moved_to(to)
+        if further is not None:
+            self._send(Forward(further, message.event, message.hops + 1), now)
+        elif member == to or self._rows.holds(to, member):
+            self._apply(to, member, message.event, now)
         else:
             self._send(Forward(member, message.event, message.hops + 1), now)
 
@@ -256,7 +264,7 @@ class Home:
         strangers: list[Piece] = []
         for piece in message.pieces:
             if piece.member == row.key or piece.member in row.members:
-                self._rows.put_in(row, piece, horizon)
+                put_in(self._rows, row, piece, horizon)
             else:
                 strangers.append(piece)
         if not message.more:
@@ -269,7 +277,7 @@ class Home:
     def _absorb(self, order: Absorb, now: int) -> None:
         row = self._row(order.row)
         self._fire(row, now)
-        pieces = self._rows.take_out(row, (row.key, *sorted(row.members)))
+        pieces = take_out(self._rows, row, (row.key, *sorted(row.members)))
         row.members = frozenset()
         row.to = order.to
         row.wake = 0
@@ -279,7 +287,7 @@ class Home:
     def _release(self, order: Release, now: int) -> None:
         row = self._row(order.row)
         self._fire(row, now)
-        pieces = self._rows.take_out(row, order.members)
+        pieces = take_out(self._rows, row, order.members)
         row.members -= set(order.members)
         self._look(row, now, missed=self.reached)
         self._hand_over(order.to, pieces, now)
@@ -376,13 +384,13 @@ class Home:
 
     def _wait(self, root: Row, runs: list[Run], latest: int, woken: bool) -> None:
         """Sets the row's wake to the earliest of these runs, which come in order of their due time."""
-        times = root.wake, root.since, root.latest
+        before = root.wake
         root.wake = runs[0].due if runs else 0
         root.since = min((run.armed_at for run in runs), default=0)
         root.latest = latest
-        if (root.wake, root.since, root.latest) != times:
+        if root.times != root.stored_times:
             self._rows.keep(root)
-        if runs and (woken or root.wake != times[0]):
+        if runs and (woken or root.wake != before):
             self._timers.push(root.wake, root.key, late=runs[0].taken >= runs[0].due)
         ahead = next((run for run in runs if run.taken < run.due), None)
         if ahead is not None and ahead is not runs[0]:
@@ -443,14 +451,11 @@ class Home:
             )
 
     def _marked(self, root: Row, rule: str, run_key: str) -> bool:
-        suffix = b"\0" + _sum(rule, run_key)
-        return any(
-            self._rows.get(place(b"f", root.key, member) + suffix) is not None for member in (root.key, *root.parts)
-        )
+        end = _sum(rule, run_key)
+        return any(self._rows.row_of(MARKS, root.key, member, end) is not None for member in (root.key, *root.parts))
 
     def _mark(self, root: Row, member: str, rule: str, run_key: str, at: int) -> None:
-        where = place(b"f", root.key, member) + b"\0" + _sum(rule, run_key)
-        self._rows.put(where, orjson.dumps([rule, run_key, at]))
+        self._rows.lay(MARKS, root.key, member, orjson.dumps([rule, run_key, at]), _sum(rule, run_key))
 
 
 _DETAILS = {

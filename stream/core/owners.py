@@ -143,7 +143,7 @@ class HomeLane:
 
         One that has a row here has been asked before, which spares the hashing.
         """
-        known = self._partitions == 1 or self._rows.find(key) is not None
+        known = self._partitions == 1 or self._rows.known(key)
         return known or partition_of(key, self._partitions) == self._partition
 
     def changes(self, now: int) -> Mapping[bytes, bytes | None]:

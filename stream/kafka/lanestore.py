@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 import rocksdict
 
-from profiles.rows import CACHED
+from profiles.row_cache import CACHED
 from schemas.errors import DataFolderError
 from stream.rocks import scanned, told, tuned
 
