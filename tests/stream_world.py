@@ -151,7 +151,8 @@ class _Maker:
         if dice < 0.94 and self.world.splits:
             keys = chance.sample(self.keys, chance.choice((2, 2, 3, 4)))
             cut = chance.randint(1, len(keys) - 1)
-            return Split(tuple(keys[:cut]), tuple(keys[cut:]), self.now)
+            both = keys[:1] if chance.random() < 0.2 else []
+            return Split(tuple(keys[:cut]), tuple(keys[cut:] + both), self.now)
         if dice < 0.96 and not self.world.loose:
             return self._event(chance.sample(self.keys, 1), alias=True)
         first, second = sorted(chance.sample(self.keys, 2), key=self.world.strength)

@@ -106,6 +106,18 @@ def test_an_owner_that_dies_in_its_commit_is_seen_or_never_happened() -> None:
     assert seen == {(2, 0)}
 
 
+def test_an_alias_links_whom_it_named_before_anybody_was_seen_under_that_name() -> None:
+    """First seen beside a stronger identifier, an identifier gets its row by an order, and no event is its own."""
+    simulator = Simulator(make(0).plan)
+    simulator.play(
+        [
+            event(("user_id:1",), 1, "alias", START, START, previous="a"),
+            event(("email:a", "anonymous_id:a"), 2, "X", START + 1, START + 1),
+        ]
+    )
+    assert simulator.clusters() == {"user_id:1": ("anonymous_id:a", "email:a", "user_id:1")}
+
+
 def test_a_closed_window_stays_closed_when_its_profile_is_absorbed() -> None:
     """Member by member the history would look as if nothing had closed it."""
     hour = 3_600_000_000
