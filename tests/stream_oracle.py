@@ -54,7 +54,7 @@ class Naive:
         ours, theirs = self.of(a), self.of(b)
         if any(frozenset((x, y)) in self.apart for x in ours for y in theirs):
             return "negative_link"
-        held, more = (Counter(key.split(":")[0] for key in side) for side in (ours, theirs))
+        held, more = (Counter(key.partition(":")[0] for key in side) for side in (ours, theirs))
         for each in sorted(held.keys() & more.keys()):
             if each == "user_id":
                 return "unique_user_id"
@@ -101,7 +101,7 @@ class Naive:
         return min(cluster, key=self.strength)
 
     def strength(self, key: str) -> tuple[tuple[int, str], str]:
-        return self.settings.rank(key.split(":")[0]), key
+        return self.settings.rank(key.partition(":")[0]), key
 
 
 def connected(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

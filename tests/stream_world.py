@@ -17,6 +17,8 @@ START = 20_000 * DAY
 SHORT, LONG = 10 * MINUTE, 12 * HOUR
 QUIET = LONG + HOUR
 """A pause in which every timer that is open comes due."""
+ALMOST = 6 * DAY + 12 * HOUR
+"""A pause after which message ids are still known, though not for long."""
 _RULE = """
 rule: {name}
 owner: tests
@@ -124,7 +126,7 @@ class _Maker:
         count = chance.randint(4, 12)
         self.keys = [f"{chance.choice(kinds)}:{letter}" for letter in "abcdefghijkl"[:count]]
         for _ in range(chance.randint(1, 4)):
-            self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, 8 * DAY)))
+            self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, ALMOST, 8 * DAY)))
         self.world.pauses[-1] += DAY
         self.now += DAY
         self._closing()

@@ -1,4 +1,4 @@
-"""The port `profiles.rows.Store`, and the contract that each store of rows passes: both of RocksDB, and the simulator's."""
+"""The port `profiles.rows.Store`: the contract that each store of rows passes, both of RocksDB and the simulator's."""
 
 from __future__ import annotations
 
@@ -124,7 +124,19 @@ def test_what_is_deleted_is_gone_and_may_come_again(kept: Kept) -> None:
 
 
 def test_a_scan_gives_what_starts_so_in_order_of_the_bytes(kept: Kept) -> None:
-    keys = [b"o\xc3\xa9\0m", b"oa\0m\0z", b"oa\0m\0a", b"oa\0ma", b"oa\0l", b"oab\0m", b"o", b"p", b"n", b"\xff", b"\xff\xff"]
+    keys = [
+        b"o\xc3\xa9\0m",
+        b"oa\0m\0z",
+        b"oa\0m\0a",
+        b"oa\0ma",
+        b"oa\0l",
+        b"oab\0m",
+        b"o",
+        b"p",
+        b"n",
+        b"\xff",
+        b"\xff\xff",
+    ]
     kept.write(dict.fromkeys(keys, b"1"))
     found = [key for key, _ in scanned(kept, b"oa\0m")]
     assert found == [b"oa\0m\0a", b"oa\0m\0z", b"oa\0ma"]
@@ -175,7 +187,9 @@ def test_any_history_of_writes_leaves_what_a_dictionary_would(kept: Kept, seed: 
     key: Callable[[], bytes] = lambda: b"k" + b"".join(dice.choice(parts) for _ in range(4))  # noqa: E731
     expected: dict[bytes, bytes] = {}
     for _ in range(60):
-        changes = {key(): None if dice.random() < 0.4 else b"%d" % dice.randrange(99) for _ in range(dice.randrange(12))}
+        changes = {
+            key(): None if dice.random() < 0.4 else b"%d" % dice.randrange(99) for _ in range(dice.randrange(12))
+        }
         kept.write(changes)
         expected = {**expected, **changes}
         expected = {name: value for name, value in expected.items() if value is not None}
