@@ -549,7 +549,7 @@ FOUND = {
     NegativeLinksOfOneSide: 2,
     OnlyNamedPairsApart: 1,
     RefusalOncePerPair: 12,
-    RefusalByDirection: 0,
+    RefusalByDirection: 32,
     WeakestRoot: 0,
     CapOfTheLarger: 12,
     AskedForEver: 2,
@@ -560,9 +560,9 @@ FOUND = {
     AliasOfEventsOnly: 16,
     AliasForgotten: 0,
     SeenForgotten: 0,
-    SeenAnew: 0,
-    SeenADayLess: 0,
-    RefusedForEver: 0,
+    SeenAnew: 167,
+    SeenADayLess: 2,
+    RefusedForEver: 54,
     RefusalForgotten: 25,
     NoMemberCheck: 11,
     ForwardedToTheMoved: 281,
@@ -576,15 +576,15 @@ FOUND = {
     ReleaseWithoutPieces: 2,
     ReopenedByRelease: 24,
     LeavesUnfired: 151,
-    TraitsOfTheOther: 0,
+    TraitsOfTheOther: 399,
     HistoryOfOne: 0,
-    OrderOfOne: 0,
+    OrderOfOne: 11,
     WakeStays: 68,
     NoMarks: 0,
-    MarksAtTheRoot: 0,
+    MarksAtTheRoot: 1,
     MarksOfTheRoot: 0,
 }
-SEEDS = 5 * max(FOUND.values())
+SEEDS = 4 * max(FOUND.values())
 """How many a usual run has: as many as the finest mutant needs, and a reserve."""
 
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.component import TAIL, TAIL_BYTES
-from profiles.facets import ROW_CAP
-from profiles.rows import PIECE_BYTES, Row, Rows, bundled, encode_component, place
+from profiles.rows import PIECE_BYTES, Row, Rows, bundled, place
 from schemas.errors import RowError
 from schemas.messages import Event, Piece
 from stream.simulation.broker import Memory
@@ -359,5 +358,3 @@ def test_no_row_grows_beyond_its_cap(own: bool) -> None:
     found = Rows(store).component(root, member) if not own else Rows(store).find("user_id:1").component  # type: ignore[union-attr]
     assert found is not None
     assert found.totals(found.lines()).count == 300
-    assert ROW_CAP < 64 * 1024
-    assert encode_component(found)
