@@ -58,7 +58,7 @@ LONG = (
     "test_stream_topics",
     "test_stream_engine",
 )
-"""Files that take a minute or more: they start first, lest one of them runs alone at the end."""
+"""The slowest files: they start first, lest one of them runs alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
