@@ -20,7 +20,7 @@ cluster: $(VENV)/.dev ## a Kafka cluster of this machine with the demo running t
 	@$(BIN)/python tests/local_cluster.py
 
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.dev ## 300,000 events while workers, sinks and the broker fail; RAPPORT_SEED repeats a run
 	$(BIN)/python tests/stream_chaos.py

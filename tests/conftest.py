@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,6 +40,40 @@ class Ended(NamedTuple):
 
 
 Rapport = Callable[..., Ended]
+
+LONG = (
+    "test_stream_chaos",
+    "test_stream_worker",
+    "test_rapport_bad_days",
+    "test_stream_kill",
+    "test_stream_simulation",
+    "test_rapport_cluster",
+    "test_sinks_consumer",
+    "test_rapport_readme",
+    "test_stream_upgrade",
+    "test_rapport_real_inputs_cluster",
+    "test_stream_scenarios",
+    "test_rapport_local_cluster",
+    "test_rapport_compose",
+    "test_stream_topics",
+    "test_stream_engine",
+)
+"""The slowest files: they start first, lest one of them runs alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """Whoever starts the tests may ignore Ctrl-C (`nohup make test &`), and every process started here would inherit
+    that: tests that press it would wait for ever."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,12 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
 
 def ran(*arguments: object, **options: Any) -> Ran:
     """Runs a command to its end."""
-    command = [*RAPPORT, *map(str, arguments)]
+    return ran_as(RAPPORT, *arguments, **options)
+
+
+def ran_as(program: Sequence[str], *arguments: object, **options: Any) -> Ran:
+    """Runs a program of ours to its end."""
+    command = [*program, *map(str, arguments)]
     pipe = subprocess.PIPE
     options = {"env": ENVIRONMENT, "stdout": pipe, "stderr": pipe, "timeout": 300, **options}
     done = subprocess.run(command, check=False, **options)

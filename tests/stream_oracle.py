@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import combinations, zip_longest
 from typing import Any, NamedTuple
 
 from profiles.facets import RECENT
+from profiles.kinds import place
 from profiles.settings import IdentitySettings
 from schemas import codec
-from schemas.instant import HOUR
+from schemas.instant import DAY, HOUR
 from schemas.keys import profile_id
 from schemas.messages import Add, Event, Forward, Link, Rejected, SourceMark, Split
 from stream.core.effects import LINKS, Address
@@ -22,6 +24,16 @@ HOPS = 8
 LATE = 72 * HOUR
 
 
+class Decided(NamedTuple):
+    """A decision on who is one person, without its number and its time."""
+
+    kind: str
+    winner: str
+    loser: str
+    moved: tuple[str, ...]
+    reason: str
+
+
 class Naive:
     """Who is one person: sets of identifiers, and pairs that must stay apart. The linker in a few lines."""
 
@@ -29,38 +41,68 @@ class Naive:
         self.settings = settings
         self.clusters: dict[str, frozenset[str]] = {}
         self.apart: set[frozenset[str]] = set()
+        self.told: set[tuple[frozenset[str], str]] = set()
+        """Refusals: the pair and the reason."""
 
     def of(self, key: str) -> frozenset[str]:
         return self.clusters.get(key, frozenset((key,)))
 
     def mergeable(self, a: str, b: str) -> bool:
+        return self.refusal(a, b) is None
+
+    def refusal(self, a: str, b: str) -> str | None:
+        """Why these two may not be one person."""
         ours, theirs = self.of(a), self.of(b)
         if any(frozenset((x, y)) in self.apart for x in ours for y in theirs):
-            return False
-        held, more = (Counter(key.split(":")[0] for key in side) for side in (ours, theirs))
-        both = held.keys() & more.keys()
-        return "user_id" not in both and all(held[each] + more[each] <= self.settings.cap(each) for each in both)
+            return "negative_link"
+        held, more = (Counter(key.partition(":")[0] for key in side) for side in (ours, theirs))
+        for each in sorted(held.keys() & more.keys()):
+            if each == "user_id":
+                return "unique_user_id"
+            if held[each] + more[each] > self.settings.cap(each):
+                return f"cap_{each}"
+        return None
 
-    def decide(self, request: Link | Split) -> None:
-        if isinstance(request, Link):
-            if self.of(request.a) != self.of(request.b) and self.mergeable(request.a, request.b):
-                self._set(self.of(request.a) | self.of(request.b))
-            return
-        self.apart |= {frozenset((x, y)) for x in request.a for y in request.b}
-        for cluster in {self.of(key) for key in request.a}:
-            a, b = cluster & set(request.a), cluster & set(request.b)
+    def decide(self, request: Link | Split) -> list[Decided]:
+        """What there is to tell: nothing where nothing changes, nor of a refusal that was told before."""
+        if isinstance(request, Split):
+            return self._split(set(request.a), set(request.b) - set(request.a))
+        ours, theirs = sorted((self.of(request.a), self.of(request.b)), key=lambda side: self.strength(self.root(side)))
+        if ours == theirs:
+            return []
+        winner, loser = self.root(ours), self.root(theirs)
+        why = self.refusal(request.a, request.b)
+        if why is not None:
+            told = (frozenset((request.a, request.b)), why)
+            new = told not in self.told
+            self.told.add(told)
+            return [Decided("refuse", winner, loser, (), why)] if new else []
+        self._set(ours | theirs)
+        return [Decided("merge", winner, loser, tuple(sorted(theirs)), "named_together")]
+
+    def _split(self, one: set[str], other: set[str]) -> list[Decided]:
+        self.apart |= {frozenset((x, y)) for x in one for y in other}
+        decided = []
+        for cluster in sorted({self.of(key) for key in one}, key=self.root):
+            a, b = cluster & one, cluster & other
             if a and b:
-                leaving = a if self.root(cluster) in b else b
+                root = self.root(cluster)
+                leaving = a if root in b else b
                 self.apart |= {frozenset((x, y)) for x in leaving for y in cluster - leaving}
                 self._set(leaving)
                 self._set(cluster - leaving)
+                decided.append(Decided("split", root, self.root(leaving), tuple(sorted(leaving)), "requested"))
+        return decided
 
     def _set(self, cluster: frozenset[str]) -> None:
         for key in cluster:
             self.clusters[key] = cluster
 
     def root(self, cluster: Iterable[str]) -> str:
-        return min(cluster, key=lambda key: (self.settings.rank(key.split(":")[0]), key))
+        return min(cluster, key=self.strength)
+
+    def strength(self, key: str) -> tuple[tuple[int, str], str]:
+        return self.settings.rank(key.partition(":")[0]), key
 
 
 def connected(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
@@ -92,7 +134,7 @@ def judge(world: World, simulator: Simulator) -> list[str]:
             simulator.run([Pause(pause)])
     except (Endless, Unreadable) as error:
         return [f"endless: {error}"]
-    checks = (_accounts, _identity, _places, _figures, _wakes, _timers, _closing)
+    checks = (_accounts, _identity, _asking, _places, _figures, _wakes, _timers, _closing)
     return [f"{check.__name__[1:]}: {said}" for check in checks for said in check(world, simulator, snapshots)]
 
 
@@ -156,7 +198,7 @@ def _accounts(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator
 
 def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
     """Rows, linker and the naive replay of the requests agree on who is one person."""
-    naive = replayed(world, simulator)
+    naive, expected = replayed(world, simulator)
     linker, rows, clusters = simulator.linker(), simulator.rows, simulator.clusters()
     for key in {*naive.clusters, *(each.identifiers[0] for each in simulator.outputs.facts)}:
         root, members = linker.cluster(key)
@@ -170,11 +212,10 @@ def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator
     numbers = [each.decision for each in simulator.outputs.identity]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"decisions are numbered {numbers}"
-    refusals = Counter(
-        (*sorted((each.a, each.b)), each.reason) for each in simulator.outputs.identity if each.kind == "refuse"
-    )
-    if any(count > 1 for count in refusals.values()):
-        yield f"a refusal was recorded again: {refusals.most_common(1)}"
+    told = [Decided(each.kind, each.winner, each.loser, each.moved, each.reason) for each in simulator.outputs.identity]
+    if told != expected:
+        wrong = next((pair for pair in zip_longest(told, expected) if pair[0] != pair[1]), None)
+        yield f"{len(told)} decisions, not {len(expected)}; the first that differs: {wrong}"
     if simulator.outputs.profiles != len(clusters):
         yield f"{simulator.outputs.profiles} profiles counted, {len(clusters)} there"
     if world.loose:
@@ -185,14 +226,61 @@ def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator
                 yield f"{key} is with {set(naive.of(key))}, connected to {set(component)}"
 
 
-def replayed(world: World, simulator: Simulator) -> Naive:
+def replayed(world: World, simulator: Simulator) -> tuple[Naive, list[Decided]]:
     """The requests in the linker's order, decided naively."""
     naive = Naive(world.plan.identity)
-    for record in simulator.logs[LINKS].records():
-        for request in opened(record):
-            assert isinstance(request, Link | Split)
-            naive.decide(request)
-    return naive
+    decided = [each for request in _requests(simulator) for each in naive.decide(request)]
+    return naive, decided
+
+
+def _requests(simulator: Simulator) -> list[Link | Split]:
+    """Everything the linker was asked, in its order."""
+    return [request for record in simulator.logs[LINKS].records() for request in opened(record)]  # type: ignore[misc]
+
+
+def _ever_together(world: World, simulator: Simulator) -> set[frozenset[str]]:
+    """Pairs that were one person at some time."""
+    naive = Naive(world.plan.identity)
+    found: set[frozenset[str]] = set()
+    for request in _requests(simulator):
+        if any(each.kind == "merge" for each in naive.decide(request)):
+            found.update(map(frozenset, combinations(naive.of(request.a), 2)))
+    return found
+
+
+def _asking(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
+    """A pair is asked about often enough and not with every event; an alias leads to somebody, now or later."""
+    asked: dict[tuple[str, str], list[Link]] = defaultdict(list)
+    for request in _requests(simulator):
+        if isinstance(request, Link):
+            asked[request.a, request.b].append(request)
+    events = {(fact.identifiers[0], fact.message_id) for fact in simulator.outputs.facts if fact.previous is None}
+    for (a, b), requests in asked.items() if not world.splits else ():
+        times = sorted(each.at for each in requests if (a, each.message_id) in events)
+        # Admitting a member forgets when it was asked about, and a root that is absorbed after that asks once more.
+        if any(third - first < DAY for first, third in zip(times, times[2:], strict=False)):
+            yield f"{a} asked about {b} at {times}"
+    together = _ever_together(world, simulator)
+    for fact in simulator.outputs.facts:
+        first = fact.identifiers[0]
+        for other in fact.identifiers[1:]:
+            near = (each for each in asked[first, other] if abs(each.at - fact.now) < DAY)
+            if frozenset((first, other)) not in together and not any(near):
+                yield f"{fact.message_id} did not ask about {first} and {other}"
+    by_message = {(each.a, each.message_id): each.b for requests in asked.values() for each in requests}
+    named: dict[str, set[str]] = defaultdict(set)
+    for fact in simulator.outputs.facts:
+        if fact.previous is None:
+            continue
+        key, either = fact.identifiers[0], {f"anonymous_id:{fact.previous}", f"user_id:{fact.previous}"}
+        if key not in either:
+            named[f"anonymous_id:{fact.previous}"].add(key)
+            if by_message.get((key, fact.message_id)) not in either:
+                yield f"alias {fact.message_id} of {key} asked nothing"
+    rows = simulator.rows
+    for anonymous, users in named.items():
+        if rows.find(anonymous) is not None and not any((user, anonymous) in asked for user in users):
+            yield f"{anonymous} came after {users} had named it, and nobody asked"
 
 
 def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
@@ -214,6 +302,10 @@ def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[s
                 yield f"moved row {row.key} is not empty"
             continue
         held = dict(rows.members(row))
+        if row.parts.keys() != {
+            key[1:].split(b"\0")[1].decode() for key, _value in rows.scan(place(b"c", row.key, ""))
+        }:
+            yield f"{row.key} knows of components of {set(row.parts)}"
         for member in clusters[row.key]:
             component = held.get(member)
             count = component.totals(component.lines()).count if component else 0
@@ -315,7 +407,7 @@ def _every_run(
     accepted = _accepted(simulator)
     far = {each.event.message_id for each in hops(simulator) if isinstance(each, Forward) and each.hops > 1}
     # Those went from lane to lane more than once, which is what `allow_late_input` is for.
-    people = replayed(world, simulator)
+    people, _ = replayed(world, simulator)
     allowed = world.plan.allow_late_input
     for armed in on_time.values():
         for rule, (arms, closes, within) in STARTS.items():
@@ -396,7 +488,7 @@ def _in_pause(snapshot: Snapshot, simulator: Simulator, on_time: dict[str, Event
 
 def _closing(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
     """Every pair was seen once more after more than a day: none that may be one person is two."""
-    naive = replayed(world, simulator)
+    naive, _decided = replayed(world, simulator)
     for item in world.phases[-1]:
         for other in item.identifiers[1:] if isinstance(item, Event) else ():
             first = item.identifiers[0]

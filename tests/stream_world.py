@@ -17,6 +17,8 @@ START = 20_000 * DAY
 SHORT, LONG = 10 * MINUTE, 12 * HOUR
 QUIET = LONG + HOUR
 """A pause in which every timer that is open comes due."""
+ALMOST = 6 * DAY + 12 * HOUR
+"""A pause after which message ids are still known, though not for long."""
 _RULE = """
 rule: {name}
 owner: tests
@@ -128,7 +130,7 @@ class _Maker:
         count = chance.randint(4, 12)
         self.keys = [f"{chance.choice(kinds)}:{letter}" for letter in "abcdefghijkl"[:count]]
         for _ in range(chance.randint(1, 4)):
-            self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, 8 * DAY)))
+            self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, ALMOST, 8 * DAY)))
         self.world.pauses[-1] += DAY
         self.now += DAY
         self._closing()
@@ -157,7 +159,8 @@ class _Maker:
         if dice < 0.94 and self.world.splits:
             keys = chance.sample(self.keys, chance.choice((2, 2, 3, 4)))
             cut = chance.randint(1, len(keys) - 1)
-            return Split(tuple(keys[:cut]), tuple(keys[cut:]), self.now)
+            both = keys[:1] if chance.random() < 0.2 else []
+            return Split(tuple(keys[:cut]), tuple(keys[cut:] + both), self.now)
         if dice < 0.96 and not self.world.loose:
             return self._event(chance.sample(self.keys, 1), alias=True)
         first, second = sorted(chance.sample(self.keys, 2), key=self.world.strength)

@@ -29,15 +29,6 @@ def test_the_built_in_order_puts_other_types_by_name_between_phone_and_devices()
     assert ordered(DEFAULT, *reversed(strongest)) == strongest
 
 
-def test_the_built_in_caps_and_unique_types() -> None:
-    caps = {each: DEFAULT.cap(each) for each in ("user_id", "email", "phone", "anonymous_id", "crm_id")}
-    assert caps == {"user_id": 1, "email": 5, "phone": 5, "anonymous_id": 50, "crm_id": 5}
-    assert DEFAULT.unique == {"user_id"}
-    assert DEFAULT.properties == {}
-    assert (DEFAULT.forget_after, DEFAULT.default_region) == (7 * instant.DAY, None)
-    assert [DEFAULT.terms(each).normalizer for each in ("email", "phone", "user_id")] == ["email", "phone", "none"]
-
-
 @pytest.mark.parametrize(
     "value",
     ["", "0", "0000-0000", "-", "-1", "null", "NIL", "None", "NaN", "undefined", "unknown", "Anonymous", "anon",

@@ -210,10 +210,6 @@ def ran_in(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False)
 
 
-def test_every_service_of_ours_was_started() -> None:
-    assert OURS == ["topics", "worker-1", "worker-2", "sink"]
-
-
 def test_the_images_health_check_passes_for_each_process(stack: Stack) -> None:
     found = re.search(r'HEALTHCHECK .*?CMD (\[.*?"\])', DOCKERFILE.replace("\\\n", ""), re.DOTALL)
     assert found

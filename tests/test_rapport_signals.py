@@ -33,3 +33,17 @@ def test_ctrl_c_can_be_caught_where_something_must_be_put_away() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_ctrl_c_that_the_parent_ignores_stays_ignored() -> None:
+    """As a shell asks of what it starts with `&`: the key is meant for what runs in front."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.exit_code == 143
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

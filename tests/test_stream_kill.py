@@ -1,11 +1,13 @@
-"""kill -9 at random moments of a replay, then the same command again: as if nothing had happened."""
+"""kill -9 at chosen moments of a replay and at a drawn one, then the same command again: as if nothing had happened."""
 
 from __future__ import annotations
 
 import os
 import random
+import secrets
 import signal
 import subprocess
+import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -15,11 +17,23 @@ import orjson
 import pytest
 
 from rapport.demo.shop import START, Month
-from rapport_shell import ALWAYS_WALL, SHOP, WALL_TIMES, assert_same, ran, start, tables
+from rapport_shell import ALWAYS_WALL, ROOT, SHOP, WALL_TIMES, assert_same, ran, ran_as, start, tables
 from schemas.instant import DAY, HOUR, MINUTE, parse, render
 from stream_scenarios import stored_profiles
 
-KILLS = 20
+KILLED = (sys.executable, str(ROOT / "tests" / "killed.py"))
+MOMENTS = (
+    ("commit", 1, "before"),
+    ("commit", 1, "after"),
+    ("commit", 3, "after"),
+    ("*.parquet", 1, "before"),
+    ("*.parquet", 7, "after"),
+    ("facts-0.json", 1, "before"),
+    ("facts-0.json", 1, "after"),
+    ("rapport.duckdb", 1, "before"),
+    ("rapport.duckdb", 1, "after"),
+)
+"""Write, which of its kind in this process, and the side of it on which the process dies (`killed`)."""
 
 
 @pytest.fixture(scope="module")
@@ -59,33 +73,41 @@ def _at(line: bytes, moved: Any) -> bytes:
     return orjson.dumps(call)
 
 
-def _kill(command: tuple[object, ...], longest: float, seed: int) -> None:
-    """Starts the command again and again, and kills it before it can be done."""
-    dice = random.Random(seed)
-    for _ in range(KILLS):
-        process = start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(dice.uniform(0.3, longest))
-        process.send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
-        assert b"Traceback" not in said, said.decode()
-        assert process.returncode in (-signal.SIGKILL, 0), said.decode()
+def _kill_at_each_moment(*command: object) -> None:
+    """Starts the command again and again; each time it gets as far as the moment."""
+    for moment in MOMENTS:
+        ended = ran_as(KILLED, *moment, *command)
+        assert "Traceback" not in ended.err, ended.err
+        assert ended.code == -signal.SIGKILL, (moment, ended.err)
+
+
+def _kill_somewhere(data: Path, after: float, *command: object) -> None:
+    """Kills the command from outside, so many seconds after it has opened its folder."""
+    process = start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not (data / "layout").exists():
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert b"Traceback" not in said, said.decode()
+    assert process.returncode in (-signal.SIGKILL, 0), said.decode()
 
 
 @pytest.mark.parametrize("clock", ["wall", "events"])
-def test_twenty_kills_leave_no_trace(clock, request, tmp_path):
-    """Set RAPPORT_SEED to repeat the moments of another run."""
-    seed = int(os.environ.get("RAPPORT_SEED", time.time_ns() % 10_000))
+def test_kills_leave_no_trace(clock, request, tmp_path):
+    """Set RAPPORT_SEED to repeat the drawn moment of another run."""
+    seed = int(os.environ.get("RAPPORT_SEED", secrets.randbelow(10_000)))
     print(f"RAPPORT_SEED={seed}")
     source = request.getfixturevalue("history" if clock == "events" else "recent")
     options = ("--plan", SHOP, "--clock", clock, "--json")
-    began = time.monotonic()
     undisturbed = ran("replay", source, "--data", tmp_path / "undisturbed", *options)
-    lasted = time.monotonic() - began
     assert undisturbed.code == 0, undisturbed.err
     assert undisturbed.json["triggers"] > 1_000
 
-    _kill(("replay", source, "--data", tmp_path / "killed", *options), min(0.6 * lasted, 3.0), seed)
-    last = ran("replay", source, "--data", tmp_path / "killed", *options)
+    command = ("replay", source, "--data", tmp_path / "killed", *options)
+    _kill_somewhere(tmp_path / "killed", random.Random(seed).uniform(0, 1), *command)
+    _kill_at_each_moment(*command)
+    last = ran(*command)
     assert last.code == 0, last.err
     assert last.json["profiles"] == undisturbed.json["profiles"]
     assert last.json["read"] == last.json["applied"] + last.json["duplicate"] + last.json["rejected"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import orjson
 import pytest
 
+from schemas.instant import parse
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
@@ -28,8 +30,19 @@ CURRENCIES = ("EUR", "usd", "", "ß", "USDT", "a currency of too many words", 5,
 NAMES = ("Order Completed", "Order Completed", "Order Updated", "Order Refunded", "Order Cancelled")
 
 
+ORDERS = 120
+SHOWN = 10
+"""Orders that a profile shows, and that each customer here has: so it shows all of them."""
+NO_IDS = (True, None, "", 1.5, ["o1"])
+"""Values of order_id that are none: the event is an order by itself."""
+
+
 def order_event(dice: random.Random, number: int) -> dict[str, object]:
-    properties: dict[str, object] = {"order_id": f"o{dice.randrange(120)}"}
+    order = dice.randrange(ORDERS)
+    customer, order_id = f"c{order // SHOWN}", order if dice.random() < 0.2 else str(order)
+    if dice.random() < 0.05:
+        customer, order_id = f"odd{number}", dice.choice(NO_IDS)
+    properties: dict[str, object] = {"order_id": order_id}
     for name in ("revenue", "total"):
         if dice.random() < 0.4:
             properties[name] = dice.choice(MONEY)
@@ -43,7 +56,7 @@ def order_event(dice: random.Random, number: int) -> dict[str, object]:
     return {
         "type": "track",
         "event": dice.choice(NAMES),
-        "userId": "ann",
+        "userId": customer,
         "messageId": f"m{number:04d}",
         "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:{dice.randrange(60):02d}Z",
         "properties": properties,
@@ -53,25 +66,49 @@ def order_event(dice: random.Random, number: int) -> dict[str, object]:
 @pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_profile_and_sql_tell_the_same_of_every_order(tmp_path, seed):
     dice = random.Random(seed)
-    lines = [orjson.dumps(order_event(dice, number)) for number in range(600)]
+    events = [order_event(dice, number) for number in range(600)]
+    lines = map(orjson.dumps, events)
     with Engine.open(tmp_path, Plan()) as engine:
         assert engine.take(Intake(Plan(), lambda: NOW).lines(lines, "orders")) == 600
         engine.publish()
     with duckdb.connect(str(tmp_path / PUBLISHED), read_only=True) as mart:
-        told = mart.execute(
-            "SELECT coalesce(currency, ''), sum(revenue), sum(refunded) FROM mart.fct_order GROUP BY 1"
-        ).fetchall()
-        placed = mart.execute("SELECT count(*) FROM mart.fct_order WHERE status <> 'unplaced'").fetchone()
+        told = {order[0]: order for order in mart.execute(TOLD).fetchall()}
     with Reader.open(tmp_path) as reader:
-        profile = reader.profile("user_id:ann")
-    assert profile is not None
-    orders = profile["orders"]
-    assert (orders["count"],) == placed
-    assert {unit: Decimal(amount) for unit, amount in orders["revenue"].items()} == {
-        unit: gross for unit, gross, _ in told
-    }
-    refunded = {unit: back for unit, _, back in told if back}
-    assert {unit: Decimal(amount) for unit, amount in orders["refunded"].items()} == refunded
+        profiles = [reader.profile(f"user_id:{customer}") for customer in {event["userId"] for event in events}]
+    for orders in [profile["orders"] for profile in profiles if profile]:
+        shown = [_as_told(order) for order in orders["last"]]
+        mine = [told.pop(order_id) for order_id, *_ in shown]
+        assert shown == mine
+        placed = [order for order in mine if order[1] is not None]
+        assert orders["count"] == len(placed)
+        for part, column in (("revenue", 2), ("refunded", 4)):
+            totals: dict[str, Decimal] = {}
+            for order in mine:
+                totals[order[3] or ""] = totals.get(order[3] or "", Decimal(0)) + order[column]
+            assert {unit: Decimal(amount) for unit, amount in orders[part].items()} == {
+                unit: amount for unit, amount in totals.items() if amount or part == "revenue"
+            }
+    assert not told
+
+
+TOLD = """
+    SELECT o.order_id, any_value(e.placed_at), any_value(o.revenue), any_value(o.currency), any_value(o.refunded)
+    FROM mart.fct_order o JOIN (
+        SELECT
+            coalesce(nullif(CASE WHEN json_type(properties, '$.order_id') IN ('VARCHAR', 'UBIGINT', 'BIGINT')
+                THEN properties ->> '$.order_id' END, ''), message_id) AS order_id,
+            epoch_us(max(occurred_at) FILTER (name IN ('Order Completed', 'Order Updated'))) AS placed_at
+        FROM mart.fct_event GROUP BY 1
+    ) e USING (order_id)
+    GROUP BY 1
+"""
+"""The mart's orders: id, newest placement, amount, currency, refunded."""
+
+
+def _as_told(shown: dict[str, Any]) -> tuple[object, ...]:
+    """An order of a profile."""
+    at = None if shown["at"] is None else parse(shown["at"])
+    return shown["order_id"], at, Decimal(shown["amount"]), shown["currency"] or None, Decimal(shown["refunded"])
 
 
 def test_a_currency_that_is_none_keeps_nobody_from_publishing(tmp_path):

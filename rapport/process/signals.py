@@ -25,20 +25,26 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask a process to stop, without those that its parent told it to ignore.
+
+    A shell does that to what it starts with `&`: Ctrl-C is then meant for others.
+    """
+    return [asked for asked in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(asked) is not signal.SIG_IGN]
+
+
 class Stop:
     """While it is entered, the first signal only sets `signum`; another Ctrl-C ends the process the usual way.
 
     Another SIGTERM changes nothing: whoever stops a service may say so twice, and it is leaving already.
     """
 
-    _ASKS = (signal.SIGINT, signal.SIGTERM)
-
     def __init__(self) -> None:
         self.signum = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Stop:
-        self._before = {asked: signal.signal(asked, self._ask) for asked in self._ASKS}
+        self._before = {asked: signal.signal(asked, self._ask) for asked in stop_signals()}
         return self
 
     def __exit__(

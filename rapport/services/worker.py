@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from socket import socket
@@ -16,6 +15,7 @@ from rapport.http.server import bound, url_of
 from rapport.http.worker import answering
 from rapport.process.gc import tuned_collector
 from rapport.process.logs import speak_plainly
+from rapport.process.signals import stop_signals
 from schemas.errors import ClusterError, FolderBusy
 from sinks.lake.locks import Lock
 from stream.core.plan import Plan
@@ -44,7 +44,7 @@ def work(cluster: Cluster, plan: Plan, clock: Clock = wall) -> int:
 async def _work(cluster: Cluster, plan: Plan, clock: Clock, listening: socket) -> int:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in stop_signals():
         loop.add_signal_handler(signum, asked.set)
     url = url_of(listening)
     app = build_app(cluster, plan, clock, url)

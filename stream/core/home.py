@@ -109,7 +109,7 @@ class Home:
         if not rows.known(key):
             rows.born(key)
             self.effects.profiles += 1
-            self._settle_alias(key, event)
+            self._settle_alias(key, event.message_id, event.now)
         if len(event.identifiers) > 1:
             self._ask(key, event)
         if event.previous is not None:
@@ -148,13 +148,13 @@ class Home:
             self._rows.touch(row)
             self._link(Link(key, other, event.message_id, event.now))
 
-    def _settle_alias(self, key: str, event: Event) -> None:
+    def _settle_alias(self, key: str, message_id: str, now: int) -> None:
         """An alias may have named this identifier before it was first seen: now the link can be asked for."""
         mark = b"a" + key.encode()
         user = self._rows.get(mark)
         if user is not None:
             self._rows.put(mark, None)
-            self._link(Link(user.decode(), key, event.message_id, event.now))
+            self._link(Link(user.decode(), key, message_id, now))
 
     @staticmethod
     def _previous(key: str, event: Event, previous: str) -> Previous:
@@ -204,28 +204,30 @@ class Home:
                 if other != message.strongest:
                     self._link(Link(message.strongest, other, message.message_id, message.at))
             case Admit():
-                row = self._row(message.row)
+                row = self._row(message.row, now)
                 row.members |= set(message.members)
                 for member in message.members:
                     row.asked.pop(member, None)
             case Absorb():
                 self._absorb(message, now)
             case Redirect():
-                row = self._row(message.row)
+                row = self._row(message.row, now)
                 row.to = message.to
             case Root():
-                row = self._row(message.row)
+                row = self._row(message.row, now)
                 row.to = None
                 row.members = frozenset(message.members) - {row.key}
                 self.effects.profiles += 1
             case Release():
                 self._release(message, now)
 
-    def _row(self, key: str) -> Row:
+    def _row(self, key: str, now: int) -> Row:
+        """Its row; one that was only ever named beside a stronger identifier has none until an order reaches it."""
         row = self._rows.find(key)
         if row is None:
             row = self._rows.born(key)
             self.effects.profiles += 1
+            self._settle_alias(key, "", now)
         else:
             self._rows.touch(row)
         return row
@@ -245,7 +247,7 @@ class Home:
     def _forward(self, message: Forward, now: int) -> None:
         to, member = message.to, message.event.identifiers[0]
         if not self._rows.known(to):
-            self._row(to)
+            self._row(to, now)
         further = self._rows.moved_to(to)
         if further is not None:
             self._send(Forward(further, message.event, message.hops + 1), now)
@@ -255,7 +257,7 @@ class Home:
             self._send(Forward(member, message.event, message.hops + 1), now)
 
     def _add(self, message: Add, now: int) -> None:
-        row = self._row(message.to)
+        row = self._row(message.to, now)
         if row.to is not None:
             self._send(message._replace(to=row.to, hops=message.hops + 1), now)
             return
@@ -275,7 +277,7 @@ class Home:
             self._send(message._replace(to=to, pieces=tuple(strangers), hops=hops, more=False), now)
 
     def _absorb(self, order: Absorb, now: int) -> None:
-        row = self._row(order.row)
+        row = self._row(order.row, now)
         self._fire(row, now)
         pieces = take_out(self._rows, row, (row.key, *sorted(row.members)))
         row.members = frozenset()
@@ -285,7 +287,7 @@ class Home:
         self._hand_over(order.to, pieces, now)
 
     def _release(self, order: Release, now: int) -> None:
-        row = self._row(order.row)
+        row = self._row(order.row, now)
         self._fire(row, now)
         pieces = take_out(self._rows, row, order.members)
         row.members -= set(order.members)

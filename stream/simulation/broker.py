@@ -21,7 +21,8 @@ class Memory(dict[bytes, bytes]):
         yield from sorted((key, value) for key, value in self.items() if key.startswith(prefix) and key >= start)
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        for key, value in changes.items():
+        """All of these changes or none; None deletes."""
+        for key, value in list(changes.items()):
             if value is None:
                 self.pop(key, None)
             else:

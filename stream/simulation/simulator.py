@@ -60,6 +60,7 @@ class Simulator:
     home_type: type[Home] = Home
     linker_type: type[Linker] = Linker
     rows_type: type[Rows] = Rows
+    timers_type: type[Timers] = Timers
     watermark_type: type[Watermark] = Watermark
 
     def __init__(
@@ -302,7 +303,7 @@ class Simulator:
         if lane < 0:
             return LinkerLane(self.linker_type(store, self.plan.identity), self.partitions)
         rows = self.rows_type(store)
-        timers = Timers(store.scan(b"w"))
+        timers = self.timers_type(store.scan(b"w"))
         watermark = self.watermark_type(timers, self.plan.allow_late_input, self._clock(lane))
         home = self.home_type(rows, self.plan, timers, lane, self.partitions)
         expiry = Expiry(rows, store, self.plan.identity.forget_after)
