@@ -17,10 +17,11 @@ import orjson
 import pytest
 
 from conftest import Rapport
-from kafka_broker import Broker
-from local_cluster import LocalCluster, figure, month_until, through
 from rapport.customers.cluster import got
 from rapport.customers.split_cluster import _apart
+from rapport.demo.broker import Broker
+from rapport.demo.cluster import figure, month_until, through
+from rapport.demo.processes import LocalCluster
 from rapport.doctor import cluster as cluster_doctor
 from rapport.http.customers import HOPS
 from rapport.replay.local import wall_now

@@ -19,7 +19,7 @@ import orjson
 import pytest
 from kafka import KafkaProducer
 
-from kafka_broker import Broker, start_broker
+from rapport.demo.broker import Broker, start_broker
 from schemas.messages import Event, Split, Trigger
 from stream.core.envelope import envelope
 from stream.core.owners import LINKS
