@@ -202,8 +202,8 @@ def _start_broker(running: Stack) -> None:
     formatted = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)]
     subprocess.run(formatted, check=True, capture_output=True)
     running.processes["kafka"] = running.start("kafka", [*java, "kafka.Kafka", str(settings)], dict(os.environ))
-    check = ["-m", "rapport", "topics", "check", "--brokers", f"127.0.0.1:{running.ports['host']}"]
-    running.until(lambda: ran_in(check).returncode == 1)
+    check = ["-m", "rapport", "topics", "check", "--json", "--brokers", f"127.0.0.1:{running.ports['host']}"]
+    running.until(lambda: b"differences" in ran_in(check).stdout)
 
 
 def ran_in(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:

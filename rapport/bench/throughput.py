@@ -53,7 +53,7 @@ _MIX = (
     ("Email Opened", 8),
     ("Email Link Clicked", 4),
     ("identify", 4),
-    ("Support Ticket Opened", 2),
+    ("Ticket Created", 2),
     ("Survey Answered", 2),
 )
 
