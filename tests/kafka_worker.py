@@ -11,8 +11,8 @@ from pathlib import Path
 from rapport.plan import folder as plan_folder
 from rapport.services.worker import work
 from schemas.errors import RapportError
+from stream.clock import wall
 from stream.kafka.cluster import Cluster
-from stream.kafka.worker import wall
 
 
 def main(address: str, prefix: str, partitions: str, data: str, plan: str, clock: str = "") -> int:

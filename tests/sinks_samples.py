@@ -116,7 +116,7 @@ def published(tmp_path: Path, **outputs: Sequence[Output]) -> duckdb.DuckDBPyCon
     """A lake with these outputs by topic, published and opened."""
     lake = Lake(tmp_path / "lake")
     for topic, messages in outputs.items():
-        take(lake, topic, lake.next_offset(topic), messages)
+        take(lake, topic, lake.chains[topic].next_offset, messages)
     lake.flush()
     target = tmp_path / "rapport.duckdb"
     publish(lake.root, target)

@@ -21,7 +21,7 @@ from test_sinks_lake import Stop, expected_ids, numbered, stopping_at, stored_id
 def flushed(root: Path, *batches: list[Event]) -> Lake:
     lake = Lake(root)
     for outputs in batches:
-        take(lake, "facts", lake.next_offset("facts"), outputs)
+        take(lake, "facts", lake.chains["facts"].next_offset, outputs)
         lake.flush()
     return lake
 

@@ -129,7 +129,7 @@ def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
     lake = Lake(tmp_path, partition=3)
     take(lake, "facts", 0, numbered(0, 6))
     take(lake, "identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
-    assert lake.next_offset("facts") == 0
+    assert lake.chains["facts"].next_offset == 0
     assert lake.flush() == {"facts": 6, "triggers": 0, "decisions": 0, "identity": 1, "rejected": 0}
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")) == [
         "facts/event_date=2026-03-02/part-3-0-5.parquet",
@@ -137,8 +137,8 @@ def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
         "facts/event_date=2026-03-04/part-3-0-5.parquet",
         "identity/event_date=2026-03-02/part-3-0-0.parquet",
     ]
-    assert Lake(tmp_path, partition=3).next_offset("facts") == 6
-    assert Lake(tmp_path, partition=2).next_offset("facts") == 0
+    assert Lake(tmp_path, partition=3).chains["facts"].next_offset == 6
+    assert Lake(tmp_path, partition=2).chains["facts"].next_offset == 0
 
 
 def test_files_are_zstd_and_annotate_json(tmp_path):
@@ -195,7 +195,7 @@ def test_replays_from_anywhere_store_each_output_once(tmp_path_factory, steps):
         first = max(0, taken - back)
         take(lake, "facts", first, numbered(first, count))
         taken = max(taken, first + count)
-        assert lake.buffered == taken - lake.next_offset("facts")
+        assert lake.buffered == taken - lake.chains["facts"].next_offset
         if restart:
             assert lake.flush()["facts"] == taken
             lake = Lake(root)
@@ -249,7 +249,7 @@ def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):
             except Stop:
                 pass
         again = Lake(root)
-        assert again.next_offset("facts") in (4, 8)
+        assert again.chains["facts"].next_offset in (4, 8)
         take(again, "facts", 2, numbered(2, 8))
         again.flush()
         assert stored_ids(root) == expected_ids(10)
@@ -268,7 +268,7 @@ def test_a_flush_that_failed_at_any_step_can_be_tried_again(tmp_path):
                 lake.flush()
                 finished = True
             except FolderUnwritable:
-                assert lake.next_offset("facts") == 0
+                assert lake.chains["facts"].next_offset == 0
         take(lake, "facts", 4, numbered(4, 2))
         assert lake.flush()["facts"] == 6
         assert stored_ids(lake.root) == expected_ids(6)
@@ -283,7 +283,7 @@ def test_a_full_disk_keeps_what_was_taken_for_a_later_flush(tmp_path):
     take(lake, "facts", 0, numbered(0, 200))
     with full_disk(500), pytest.raises(FolderUnwritable, match="is full"):
         lake.flush()
-    assert Lake(tmp_path).next_offset("facts") == 0
+    assert Lake(tmp_path).chains["facts"].next_offset == 0
     assert lake.flush()["facts"] == 200
     assert stored_ids(tmp_path) == expected_ids(200)
 

@@ -19,9 +19,10 @@ from rapport.http.customers import PATH, Customers
 from rapport.http.probes import application
 from rapport.http.server import serving, url_of
 from rapport.plan import folder as plan_folder
+from stream.clock import wall
 from stream.core.lanestats import LaneStats
 from stream.kafka.lane import home
-from stream.kafka.worker import Worker, wall
+from stream.kafka.worker import Worker
 
 LOOK = 2.0
 """Seconds between two looks whether a broker is there."""

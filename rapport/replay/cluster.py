@@ -12,10 +12,11 @@ from typing import Any
 
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
-from rapport.replay.local import batches, wall_now
+from rapport.replay.local import batches
 from rapport.replay.sources import BATCH, Source
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
+from stream.clock import wall
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.kafka.cluster import Cluster
@@ -61,7 +62,7 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
     started = time.monotonic()
     broken: InputError | None = None
     with tuned_collector(), Stop() as stop, feeding(cluster) as feed:
-        intake = Intake(plan, wall_now)
+        intake = Intake(plan, wall)
         try:
             for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected):
                 if feed.take(batch) < BATCH:

@@ -18,11 +18,12 @@ from rapport.process.gc import tuned_collector
 from rapport.process.logs import speak_plainly
 from schemas.errors import ClusterError, FolderBusy
 from sinks.lake.locks import Lock
+from stream.clock import wall
 from stream.core.plan import Plan
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.lane import Clock
-from stream.kafka.worker import Worker, build_app, end, fail, wall
+from stream.kafka.worker import Worker, build_app, end, fail
 
 log = logging.getLogger("rapport.worker")
 

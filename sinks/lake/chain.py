@@ -131,10 +131,6 @@ class Lake:
         self.root = root
         self.chains = {topic: Chain(root, topic, partition) for topic in OUTPUTS}
 
-    def next_offset(self, topic: str) -> int:
-        """The first offset of `topic` that is not yet published: where a restarted sink reads on."""
-        return self.chains[topic].next_offset
-
     @property
     def buffered(self) -> int:
         """Rows taken since the last flush."""

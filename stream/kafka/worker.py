@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, cast
 
@@ -19,6 +18,7 @@ from yarl import URL
 
 from schemas.errors import RapportError
 from schemas.topics import TOPICS
+from stream.clock import wall
 from stream.core.owners import LINKS
 from stream.core.plan import Plan
 from stream.kafka.clients import tls
@@ -49,11 +49,6 @@ TIDY_RECORDS = 1_000
 """Fewer consumed records are left alone."""
 STOPPING = 6.0
 """Seconds that lanes get to commit what they have taken."""
-
-
-def wall() -> int:
-    """The wall clock as an instant."""
-    return time.time_ns() // 1_000
 
 
 def fail(reason: str) -> NoReturn:
