@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Ended
-from stream.embedded.store import PUBLISHED
+from sinks.columns.rows import batch
+from sinks.lake.chain import Chain
+from sinks_samples import event
+from stream.embedded.store import LAKE, PUBLISHED
 
 EVENTS = (
     {"type": "identify", "messageId": "m1", "userId": "ann", "traits": {"email": "ann@example.com"}},
@@ -115,7 +118,7 @@ def test_where_the_published_file_cannot_be_used_it_says_what_to_do(
     assert "rapport publish" in rapport("doctor", "--data", data).text
     assert listing(data) == before
     assert rapport(*shlex.split(publish)).code == 0
-    for command in READING:
+    for command in (PROFILE, ("find", "ann"), ("doctor",)):
         ended = rapport(*command, "--data", data)
         assert (ended.code, "publish" in ended.err) == (0, False), command
 
@@ -140,7 +143,7 @@ def test_what_was_published_before_the_newest_events_is_shown_with_a_remark(
         assert "does not show the newest events: `rapport publish" in ended.err
     assert listing(data) == before
     assert rapport("publish", "--data", data).code == 0
-    assert all("publish" not in rapport(*command, "--data", data).err for command in READING)
+    assert "publish" not in rapport(*PROFILE, "--data", data).err
 
 
 def test_publishing_writes_what_a_killed_run_left_in_the_store(rapport: Rapport, data: Path) -> None:
@@ -169,3 +172,27 @@ def test_there_is_nothing_to_publish_where_nothing_is(rapport: Rapport, tmp_path
         assert ended.code == 1
         assert "holds no customer data yet" in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_sinks_fill_is_told_of_when_it_cannot_be_read_and_not_when_it_is_behind(
+    rapport: Rapport, tmp_path: Path
+) -> None:
+    """Its sinks publish every few seconds: behind is what it usually is."""
+
+    def add(first: int) -> None:
+        chain = Chain(tmp_path / LAKE, "facts", 0, "facts")
+        chain.append(first, first + 1, batch("facts", [event("user_id:ann", message_id=f"m{first}")]))
+        chain.flush()
+
+    counted = ("query", "SELECT count(*) AS n FROM fct_event", "--data", tmp_path, "--json")
+    add(0)
+    missing = rapport(*counted)
+    assert (missing.code, "`rapport publish" in missing.err) == (1, True)
+    assert rapport("publish", "--data", tmp_path, "--json").json["events"] == 1
+    add(1)
+    before = listing(tmp_path)
+    behind = rapport(*counted)
+    assert (behind.json, behind.err) == ([{"n": 1}], "")
+    assert listing(tmp_path) == before
+    assert rapport("publish", "--data", tmp_path).code == 0
+    assert rapport(*counted).json == [{"n": 2}]
