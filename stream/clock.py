@@ -5,6 +5,6 @@ from __future__ import annotations
 import time
 
 
-def wall() -> int:
+def wall_now() -> int:
     """The wall clock as an instant."""
     return time.time_ns() // 1_000

@@ -26,7 +26,7 @@ from rapport.doctor import cluster as cluster_doctor
 from rapport.http.customers import HOPS
 from rapport_shell import SHOP, ran
 from schemas.keys import partition_of
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.kafka.cluster import Cluster
 from stream.kafka.placement import placement
 
@@ -55,7 +55,7 @@ class Shop(NamedTuple):
 def shop(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("cluster")
     prefix = f"t{secrets.token_hex(4)}-"
-    lines = list(month_until(wall(), 7))[-LINES:]
+    lines = list(month_until(wall_now(), 7))[-LINES:]
     file = folder / "events.ndjson"
     file.write_bytes(b"\n".join(lines))
     assert ran("replay", file, "--plan", SHOP, "--data", folder / "embedded").code == 0

@@ -34,7 +34,7 @@ from rapport.demo.tour import plan_of_shop
 from rapport.plan.folder import load
 from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR, LAST, render
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
@@ -273,7 +273,7 @@ def scenario(events: int, customers: int, existing: int, plan_folder: str) -> di
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     plan = load(Path(plan_folder))
-    now = wall()
+    now = wall_now()
     before, start = now - 2 * HOUR, now - HOUR
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as name:
         folder = Path(name)

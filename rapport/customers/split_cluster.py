@@ -10,7 +10,7 @@ from rapport.customers.cluster import asked, identifiers
 from rapport.customers.split_local import on_one_side_each, side, unknown
 from schemas.errors import ClusterError
 from schemas.messages import Split
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.kafka import linker_requests
 from stream.kafka.cluster import Cluster
 
@@ -33,7 +33,7 @@ def split(cluster: Cluster, a: Sequence[str], b: Sequence[str]) -> dict[str, Any
     for key, found in before.items():
         if key not in identifiers(found):
             raise unknown(key, a[0])
-    offset = linker_requests.send(cluster, Split(tuple(a), tuple(b), wall()))
+    offset = linker_requests.send(cluster, Split(tuple(a), tuple(b), wall_now()))
     until = time.monotonic() + PATIENCE
     while not linker_requests.decided(cluster, offset) or not _apart(
         after := _customers(cluster, (*a, *b)), before, a, b

@@ -26,7 +26,7 @@ from rapport.demo.tour import plan_of_shop
 from rapport.process.signals import Stop
 from rapport.terminal import output
 from schemas.instant import DAY, parse, render
-from stream.clock import wall
+from stream.clock import wall_now
 
 HELP = "A Kafka cluster of this machine with the demo running through it, until Ctrl-C."
 SEED = 1
@@ -134,7 +134,7 @@ def _show(cluster: LocalCluster, once: bool) -> None:
     cluster.up(plan_of_shop())
     output.show(f"Up after {time.monotonic() - started:.1f} s. Sending the demo's month, as if it ended now ...")
     events = cluster.folder / "events.ndjson"
-    lines = list(month_until(wall(), SEED))
+    lines = list(month_until(wall_now(), SEED))
     events.write_bytes(b"\n".join(lines))
     plan = str(plan_of_shop())
     cluster.run("replay", "replay", str(events), "--to", "kafka", "--brokers", cluster.address, "--plan", plan)

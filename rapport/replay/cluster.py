@@ -16,7 +16,7 @@ from rapport.replay.local import batches
 from rapport.replay.sources import BATCH, Source
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.kafka.cluster import Cluster
@@ -62,7 +62,7 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
     started = time.monotonic()
     broken: InputError | None = None
     with tuned_collector(), Stop() as stop, feeding(cluster) as feed:
-        intake = Intake(plan, wall)
+        intake = Intake(plan, wall_now)
         try:
             for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected):
                 if feed.take(batch) < BATCH:

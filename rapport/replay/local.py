@@ -21,7 +21,7 @@ from rapport.replay.sources import BATCH, Outcome, Source
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
 from schemas.messages import Event
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
 from stream.embedded.engine import Counts, Engine
@@ -77,7 +77,7 @@ def run(
     started = time.monotonic()
     broken: InputError | None = None
     with tuned_collector(), Stop() as stop, Engine.open(data, plan) as engine:
-        intake = Intake(plan, wall)
+        intake = Intake(plan, wall_now)
         feed = _Feed(engine, intake, sources, stop, progress)
         try:
             if clock is Clock.events:
@@ -87,7 +87,7 @@ def run(
         except InputError as error:
             broken = error
         progress(1, None, "publishing")
-        engine.sweep(wall())
+        engine.sweep(wall_now())
         engine.publish()
         return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken)
 
@@ -102,10 +102,10 @@ class _Feed:
 
     def as_it_comes(self) -> None:
         """The wall clock: time passes while the run lasts, whether input comes or not."""
-        self.engine.advance(wall())
+        self.engine.advance(wall_now())
         for batch in self._batches(lambda: self.engine.counts.read):
             self.engine.take(batch)
-            self.engine.advance(wall())
+            self.engine.advance(wall_now())
 
     def by_event_time(self, data: Path, until: int | None) -> None:
         """The events clock: history runs as if it were live, so it must be in order first."""

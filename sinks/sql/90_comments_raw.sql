@@ -17,7 +17,7 @@ COMMENT ON COLUMN raw.facts.traits IS 'The call''s traits as they were sent, JSO
 COMMENT ON COLUMN raw.facts.context IS 'The call''s context as it was sent, JSON';
 COMMENT ON COLUMN raw.facts.group_id IS 'groupId of a group call';
 COMMENT ON COLUMN raw.facts.previous_id IS 'previousId of an alias call';
-COMMENT ON COLUMN raw.facts.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.facts.source IS 'Where it came from: a file, an import, a write key';
 COMMENT ON COLUMN raw.facts.dropped IS
     'Identifiers not used and why, JSON: [{type, value, reason}]; NULL where all were used';
 
@@ -59,12 +59,12 @@ COMMENT ON COLUMN raw.identity.decided_at IS 'When it was decided, UTC';
 
 COMMENT ON VIEW raw.rejected IS 'Every refused input as stored in Parquet; mart.fct_rejected shows it readably';
 COMMENT ON COLUMN raw.rejected.rejected_at IS 'When it was refused, UTC';
-COMMENT ON COLUMN raw.rejected.stage IS 'accept, identify, or record: a line of a topic that is no message';
+COMMENT ON COLUMN raw.rejected.stage IS 'accept or identify';
 COMMENT ON COLUMN raw.rejected.code IS 'Error code: see the documentation';
 COMMENT ON COLUMN raw.rejected.field IS 'Where in the input; empty for the whole';
 COMMENT ON COLUMN raw.rejected.value IS 'The offending value, shortened';
 COMMENT ON COLUMN raw.rejected.expectation IS 'What would have been accepted';
-COMMENT ON COLUMN raw.rejected.source IS 'Name of the file or table it came from, or stdin; of a record its topic, partition and offset';
+COMMENT ON COLUMN raw.rejected.source IS 'Where it came from';
 COMMENT ON COLUMN raw.rejected.payload IS 'The original bytes; above 64 KiB their beginning';
 COMMENT ON COLUMN raw.rejected.length IS 'Length of the whole original in bytes';
 COMMENT ON COLUMN raw.rejected.sha256 IS 'Of the whole original; empty where payload is whole';
@@ -89,7 +89,7 @@ COMMENT ON COLUMN raw.tracks.properties IS 'The call''s properties as they were 
 COMMENT ON COLUMN raw.tracks.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.tracks.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.tracks.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.tracks.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON VIEW raw.identifies IS 'Identify calls, under Segment''s names';
 COMMENT ON COLUMN raw.identifies.id IS 'messageId of the call, or one made from its content';
@@ -103,7 +103,7 @@ COMMENT ON COLUMN raw.identifies.traits IS 'The call''s traits as they were sent
 COMMENT ON COLUMN raw.identifies.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.identifies.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.identifies.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.identifies.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON VIEW raw.pages IS 'Page calls, under Segment''s names';
 COMMENT ON COLUMN raw.pages.id IS 'messageId of the call, or one made from its content';
@@ -117,7 +117,7 @@ COMMENT ON COLUMN raw.pages.properties IS 'The call''s properties as they were s
 COMMENT ON COLUMN raw.pages.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.pages.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.pages.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.pages.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON VIEW raw.screens IS 'Screen calls, under Segment''s names';
 COMMENT ON COLUMN raw.screens.id IS 'messageId of the call, or one made from its content';
@@ -132,7 +132,7 @@ COMMENT ON COLUMN raw.screens.properties IS 'The call''s properties as they were
 COMMENT ON COLUMN raw.screens.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.screens.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.screens.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.screens.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON VIEW raw.groups IS 'Group calls, under Segment''s names';
 COMMENT ON COLUMN raw.groups.id IS 'messageId of the call, or one made from its content';
@@ -146,7 +146,7 @@ COMMENT ON COLUMN raw.groups.traits IS 'The call''s traits as they were sent, JS
 COMMENT ON COLUMN raw.groups.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.groups.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.groups.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.groups.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON VIEW raw.aliases IS 'Alias calls, under Segment''s names';
 COMMENT ON COLUMN raw.aliases.id IS 'messageId of the call, or one made from its content';
@@ -158,4 +158,4 @@ COMMENT ON COLUMN raw.aliases.received_at IS 'When Rapport accepted it, UTC';
 COMMENT ON COLUMN raw.aliases.channel IS
     'context.channel: web, mobile, email, chat, social, store, phone, support, survey, server, crm';
 COMMENT ON COLUMN raw.aliases.context IS 'The call''s context as it was sent, JSON';
-COMMENT ON COLUMN raw.aliases.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN raw.aliases.source IS 'Where it came from: a file, an import, a write key';

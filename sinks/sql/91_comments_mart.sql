@@ -1,7 +1,6 @@
 -- Purpose: say in the database what the mart tables and columns are; `rapport query --tables` shows it.
 
-COMMENT ON TABLE mart.bridge_identity IS
-    'Every identifier that has a profile, and which one today; one only ever named beside others, and refused, has none';
+COMMENT ON TABLE mart.bridge_identity IS 'Every identifier ever seen and the profile it belongs to today';
 COMMENT ON COLUMN mart.bridge_identity.identifier_type IS 'user_id, email, phone, anonymous_id ...';
 COMMENT ON COLUMN mart.bridge_identity.identifier_value IS 'Normalized value';
 COMMENT ON COLUMN mart.bridge_identity.profile_id IS 'Today''s profile';
@@ -24,7 +23,7 @@ COMMENT ON COLUMN mart.fct_event.properties IS 'The call''s properties as they w
 COMMENT ON COLUMN mart.fct_event.traits IS 'The call''s traits as they were sent, JSON';
 COMMENT ON COLUMN mart.fct_event.context IS 'The call''s context as it was sent, JSON';
 COMMENT ON COLUMN mart.fct_event.group_id IS 'groupId of a group call';
-COMMENT ON COLUMN mart.fct_event.source IS 'Name of the file or table it came from, or stdin';
+COMMENT ON COLUMN mart.fct_event.source IS 'Where it came from: a file, an import, a write key';
 
 COMMENT ON TABLE mart.fct_order IS 'One row an order id, from Order Completed, Updated, Refunded and Cancelled';
 COMMENT ON COLUMN mart.fct_order.order_id IS 'properties.order_id, else the message id';
@@ -107,12 +106,12 @@ COMMENT ON COLUMN mart.fct_identity_decision.moved IS 'Keys whose profile change
 
 COMMENT ON VIEW mart.fct_rejected IS 'Refused input: where, why, and the original';
 COMMENT ON COLUMN mart.fct_rejected.rejected_at IS 'When it was refused, UTC';
-COMMENT ON COLUMN mart.fct_rejected.stage IS 'accept, identify, or record: a line of a topic that is no message';
+COMMENT ON COLUMN mart.fct_rejected.stage IS 'accept or identify';
 COMMENT ON COLUMN mart.fct_rejected.code IS 'Error code: see the documentation';
 COMMENT ON COLUMN mart.fct_rejected.field IS 'Where in the input; empty for the whole';
 COMMENT ON COLUMN mart.fct_rejected.value IS 'The offending value, shortened';
 COMMENT ON COLUMN mart.fct_rejected.expectation IS 'What would have been accepted';
-COMMENT ON COLUMN mart.fct_rejected.source IS 'Name of the file or table it came from, or stdin; of a record its topic, partition and offset';
+COMMENT ON COLUMN mart.fct_rejected.source IS 'Where it came from';
 COMMENT ON COLUMN mart.fct_rejected.payload IS 'The original as text; base64 where it is not UTF-8 or holds NUL';
 COMMENT ON COLUMN mart.fct_rejected.payload_bytes IS 'The original bytes; above 64 KiB their beginning';
 COMMENT ON COLUMN mart.fct_rejected.payload_length IS 'Length of the whole original in bytes';

@@ -18,7 +18,7 @@ from yarl import URL
 
 from schemas.errors import RapportError
 from schemas.topics import TOPICS
-from stream.clock import wall
+from stream.clock import wall_now
 from stream.core.owners import LINKS
 from stream.core.plan import Plan
 from stream.kafka.clients import tls
@@ -195,7 +195,7 @@ class Worker(faust.App):
 def build_app(
     cluster: Cluster,
     plan: Plan,
-    clock: Clock = wall,
+    clock: Clock = wall_now,
     url: str = "",
     fail: Callable[[str], None] = fail,
 ) -> Worker:
