@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## a month of a shop with many channels: generate, run, l
 	@$(BIN)/rapport demo
 
 cluster: $(VENV)/.dev ## a Kafka cluster of this machine with the demo running through it, until Ctrl-C
-	@$(BIN)/python tests/local_cluster.py
+	@$(BIN)/python -m rapport.demo.cluster
 
 test: $(VENV)/.dev ## every test
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder

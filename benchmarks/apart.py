@@ -21,6 +21,7 @@ from rapport.bench.throughput import first_contacts, mixed_events
 from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR
 from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processor_seconds, shop
+from stream.clock import wall_now
 from stream.kafka import topics as topology
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
@@ -29,7 +30,6 @@ from stream.kafka.lanestore import Memory
 from stream.kafka.ownership import LINKER
 from stream.kafka.recovery import bounds, reader
 from stream.kafka.recovery import recovered as recover
-from stream.kafka.worker import wall
 
 QUIET = 3.0
 """Seconds in which plain Faust learns the identifiers that first contacts named."""
@@ -55,7 +55,7 @@ def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, 
     try:
         taken = folder / "data" / plain_faust.TAKEN
         _until(worker, lambda: _number(taken) == 0)
-        now = wall()
+        now = wall_now()
         _send(cluster, first_contacts(range(customers), now - 2 * HOUR))
         _until(worker, lambda: _number(taken) >= customers)
         time.sleep(QUIET)
@@ -120,7 +120,7 @@ async def _recovered(cluster: Cluster, folder: Path) -> tuple[int, float, float]
     async def one(partition: int) -> int:
         log = (topic, partition)
         async with reader(cluster) as consumer:
-            store = await recover(consumer, log, folder / str(partition), memory, wall(), lambda _done, _all: None)
+            store = await recover(consumer, log, folder / str(partition), memory, wall_now(), lambda _done, _all: None)
             found = (await bounds(consumer, [log]))[log]
         store.release()
         return found[1] - found[0]

@@ -40,10 +40,10 @@ from schemas import codec
 from schemas.instant import HOUR
 from schemas.messages import Event
 from stack import Stack, accepted, pace, processor_seconds, shop
+from stream.clock import wall_now
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
-from stream.kafka.worker import wall
 
 SECONDS = 15
 COLD = 3
@@ -114,7 +114,7 @@ def _round(stack: Stack, rate: float, customers: int, seed: int, broker: int) ->
     latencies = []
     while loading.is_alive():
         for records in with_triggers.poll(timeout_ms=100).values():
-            now = wall()
+            now = wall_now()
             fired = [orjson.loads(record.value) for record in records]
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
     used, brokered = processor_seconds(stack.pids()) - used, processor_seconds([broker]) - brokered
@@ -158,7 +158,7 @@ def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: B
 
 def _waiting(number: int, customers: int, seed: int) -> list[Event]:
     """Accepted and encoded, but for when: each has a line with `SOON` in it, and no body besides."""
-    events = accepted(mixed_events(number, customers, wall() - HOUR, seed=seed), shop())
+    events = accepted(mixed_events(number, customers, wall_now() - HOUR, seed=seed), shop())
     soon = (event._replace(occurred_at=SOON, received_at=SOON, now=SOON) for event in events)
     return [event._replace(body={}, line=codec.encode(event)) for event in soon]
 
@@ -167,7 +167,7 @@ def _stamped(events: Iterable[Event]) -> Iterator[Event]:
     """Each as of when it is asked for."""
     for event in events:
         assert event.line is not None
-        yield event._replace(line=event.line.replace(b"%d" % SOON, b"%d" % wall()))
+        yield event._replace(line=event.line.replace(b"%d" % SOON, b"%d" % wall_now()))
 
 
 def _consumer(cluster: Cluster) -> KafkaConsumer:

@@ -25,9 +25,9 @@ from typing import Any
 
 from apart import in_own_process, linked, plain, recovered
 from half_load import STARTING, half_load
-from kafka_broker import JarBroker
 from on_kafka_report import rendered
 from rapport.bench.throughput import first_contacts, machine, mixed_events
+from rapport.demo.broker import JarBroker
 from schemas import codec
 from schemas.instant import HOUR
 from stack import Stack, accepted, pace, peak_memory, processor_seconds, shop

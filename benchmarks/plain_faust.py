@@ -131,7 +131,7 @@ def at_once(event: Json, name: str, properties: Json) -> Iterator[tuple[str, str
     """The rules without a window that an event meets, each with its run key."""
     if name == "Signed Up":
         yield "welcome", event["messageId"]
-    elif name == "Loyalty Card Scanned":
+    elif name == "Store Visited":
         if event["context"].get("channel") == "store" and properties.get("loyalty_card"):
             yield "loyalty-card-scanned", properties["loyalty_card"]
     elif name == "Email Bounced":
@@ -140,7 +140,7 @@ def at_once(event: Json, name: str, properties: Json) -> Iterator[tuple[str, str
     elif name == "Order Completed":
         if max(properties.get("total", 0), properties.get("revenue", 0)) >= 300 and properties.get("order_id"):
             yield "big-order", properties["order_id"]
-    elif name == "Support Ticket Opened":
+    elif name == "Ticket Created":
         if properties.get("sentiment", 0) < -0.4 and properties.get("ticket_id"):
             yield "unhappy-ticket", properties["ticket_id"]
     elif name == "Survey Answered" and properties.get("score", 10) <= 6:
@@ -167,10 +167,10 @@ def windowed(name: str, properties: Json) -> Iterator[tuple[str, str, float | No
         yield "refund-follow-up", ANY, None
     elif name == "Order Refunded":
         yield "refund-follow-up", properties.get("order_id", ""), 7 * DAY
-    elif name == "Support Ticket Opened":
+    elif name == "Ticket Created":
         if ticket := properties.get("ticket_id"):
             yield "ticket-left-open", ticket, 2 * DAY
-    elif name == "Support Ticket Closed":
+    elif name == "Ticket Solved":
         yield "ticket-left-open", properties.get("ticket_id", ""), None
 
 

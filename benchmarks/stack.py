@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kafka.admin import NewTopic
 
-from local_cluster import LocalCluster, end
+from rapport.demo.processes import LocalCluster, end
 from rapport.demo.tour import plan_of_shop
 from rapport.plan.folder import load
 from schemas.messages import Event

@@ -3,7 +3,7 @@
 --     rapport import retentioneering_ecom.csv.gz --sql examples/retentioneering.sql
 --
 -- The rows have no id of their own and some are equal. Each still counts once, because a message id is made from the
--- row's content and its ordinal among equal rows; importing the file again changes nothing.
+-- row's content and its ordinal among equal rows; importing the file again within a week changes nothing.
 -- The file's own session is kept as a property, so that sessions computed from the times can be compared with it.
 SELECT
     'track' AS type,

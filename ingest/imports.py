@@ -9,7 +9,6 @@ Must never judge a row: what is wrong with an event is for `accept` to say.
 
 from __future__ import annotations
 
-import difflib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any, Final
 import duckdb
 
 from schemas.errors import InputError
+from schemas.nearest import nearest
 
 FIELDS: Final = (
     "type", "event", "name", "userId", "anonymousId", "previousId", "groupId", "messageId", "timestamp",
@@ -107,8 +107,8 @@ def _field(column: str) -> str:
     names = {field.lower(): field for field in FIELDS}
     field = names.get(column.replace("_", "").lower())
     if field is None:
-        near = difflib.get_close_matches(column.replace("_", "").lower(), names, 1)
-        hint = f" Did you mean `{names[near[0]]}`?" if near else ""
+        near = nearest(column.replace("_", "").lower(), names)
+        hint = f" Did you mean `{names[near]}`?" if near else ""
         raise InputError(
             f"The import SQL selects `{column}`, which is no event field.{hint} "
             f"Put it into `properties`, `traits` or `context`, or name it one of: {', '.join(FIELDS)}."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import SettingsError
+from schemas.nearest import nearest
 from stream.kafka.cluster import Cluster, Mechanism, Protocol, Security
 
 PREFIX = "RAPPORT_"
@@ -197,8 +197,8 @@ def _sentence(error: Any, given: dict[str, Any]) -> str:
     field = str(error["loc"][0])
     if field not in Settings.model_fields:
         name = field.upper()
-        near = get_close_matches(name, [PREFIX + known.upper() for known in Settings.model_fields], 1)
-        return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "")
+        near = nearest(name, (PREFIX + known.upper() for known in Settings.model_fields))
+        return f"{name} is no setting" + (f"; did you mean {near}?" if near else "")
     name = f"--{field.replace('_', '-')}" if field in given else PREFIX + field.upper()
     if error["type"] == "value_error":
         return f"{name} {error['ctx']['error']}"

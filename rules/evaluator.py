@@ -43,7 +43,6 @@ class RuleSet:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
-        self.by_name: Mapping[str, Rule] = {rule.name: rule for rule in self.rules}
         self.active = tuple(rule for rule in self.rules if rule.active)
         self._by_version = {rule.version: rule for rule in self.active}
         windows = [rule.when.window for rule in self.active if rule.when.window]

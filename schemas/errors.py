@@ -11,6 +11,9 @@ RapportError
 |  `- FolderUnwritable   read-only, or the disk is full
 |- ClusterError          the Kafka cluster cannot be used          exit 1
 |- QueryError            the SQL or its result                     exit 1
+|  `- NotPublished       the published file is missing, damaged or made elsewhere
+|- UnknownCustomer       nobody has this identifier                exit 1
+|- UnknownRefusal        no refused input has this id              exit 1
 `- RowError              a stored value cannot be read             exit 1
 
 A message is one sentence or two: what is wrong, and what to do next.
@@ -87,6 +90,18 @@ class ClusterError(RapportError):
 
 class QueryError(RapportError):
     """The query, or writing its result, failed."""
+
+
+class NotPublished(QueryError):
+    """The published file is missing, damaged, or was made for another place."""
+
+
+class UnknownCustomer(RapportError):
+    """Nobody has this identifier."""
+
+
+class UnknownRefusal(RapportError):
+    """No refused input has this id, or more than one has."""
 
 
 class RowError(RapportError):

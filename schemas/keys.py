@@ -52,13 +52,9 @@ def partition_of(key: str, partitions: int) -> int:
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
-def profile_id(key: str, generation: int = 0) -> str:
-    """The profile an identifier is born with: uuid5 (RFC 9562 section 5.5) of its key and generation.
-
-    The generation counts erasures: a person who returns after one is somebody new.
-    """
-    name = key if generation == 0 else f"{key}\x00{generation}"
-    return uuid5_of(name)
+def profile_id(key: str) -> str:
+    """The profile an identifier is born with: uuid5 (RFC 9562 section 5.5) of its key."""
+    return uuid5_of(key)
 
 
 def uuid5_of(name: str) -> str:

@@ -2,7 +2,8 @@
 
 Nothing is enforced: other names are as welcome, and any event may have further properties. The names of commerce are
 those of Segment's ecommerce spec v2 (https://segment.com/docs/connections/spec/ecommerce/v2/), those of e-mail of its
-e-mail spec; the others follow their pattern, object first, then what happened to it.
+e-mail spec; the others follow their pattern, object first, then what happened to it. `Cart Updated` is no word of that
+spec: shop systems and marketing tools report a changed cart as a whole, and a rule about its value needs that.
 `docs/events.md` ends with `tables()`; a test compares them.
 """
 
@@ -67,6 +68,11 @@ VOCABULARY: Final[dict[str, tuple[Word, ...]]] = {
     "Cart and wishlist": (
         Word("Product Added", "A product was put into the cart.", f"cart_id text, {_PRODUCT}"),
         Word("Product Removed", "A product was taken out of the cart.", f"cart_id text, {_PRODUCT}"),
+        Word(
+            "Cart Updated",
+            "The cart changed; it says all that is in it now.",
+            "cart_id text, total money, currency text, products products",
+        ),
         Word("Cart Viewed", "The cart was looked at.", "cart_id text, products products"),
         Word("Product Added to Wishlist", "A product was noted for later.", f"wishlist_id text, {_PRODUCT}"),
         Word(
@@ -124,7 +130,7 @@ VOCABULARY: Final[dict[str, tuple[Word, ...]]] = {
         Word("Voicemail Left", "The caller left a message.", _CALL),
     ),
     "Store": (
-        Word("Store Visited", "A customer was recognized in a store.", _PLACE),
+        Word("Store Visited", "A customer was recognized in a store.", f"{_PLACE}, loyalty_card text"),
         Word(
             "Appointment Booked", "A visit was agreed.", f"{_PLACE}, appointment_id text, starts_at time, service text"
         ),

@@ -14,8 +14,9 @@ import orjson
 import pytest
 from hypothesis import settings
 
-from kafka_broker import GIVEN, Broker, NoBroker, shared_broker, start_broker
+from kafka_broker import GIVEN, shared_broker
 from rapport import cli
+from rapport.demo.broker import Broker, NoBroker, start_broker
 from rapport.terminal import output
 
 settings.register_profile("untimed", deadline=None)
@@ -150,4 +151,4 @@ def needed() -> Iterator[None]:
     except NoBroker as error:
         if os.environ.get("CI") == "true":
             raise
-        pytest.skip(str(error))
+        pytest.skip(f"{error} Or name one in {GIVEN}, as HOST:PORT.")

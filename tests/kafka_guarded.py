@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from kafka_broker import OPEN, JarBroker, NoBroker, free_ports
+from rapport.demo.broker import OPEN, JarBroker, NoBroker, free_ports
 
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"

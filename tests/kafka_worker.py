@@ -11,14 +11,16 @@ from pathlib import Path
 from rapport.plan import folder as plan_folder
 from rapport.services.worker import work
 from schemas.errors import RapportError
+from stream.clock import wall_now
 from stream.kafka.cluster import Cluster
-from stream.kafka.worker import wall
 
 
 def main(address: str, prefix: str, partitions: str, data: str, plan: str, clock: str = "") -> int:
     cluster = Cluster((address,), Path(data), prefix=prefix, partitions=int(partitions))
     try:
-        return work(cluster, plan_folder.load(Path(plan)), (lambda: int(Path(clock).read_text())) if clock else wall)
+        return work(
+            cluster, plan_folder.load(Path(plan)), (lambda: int(Path(clock).read_text())) if clock else wall_now
+        )
     except RapportError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import stream_crowd
-from kafka_broker import Broker, start_broker
 from kafka_faulty import DIE
+from rapport.demo.broker import Broker, start_broker
 from schemas import codec
 from schemas.errors import ClusterError
 from schemas.topics import OUTPUTS

@@ -35,6 +35,8 @@ from rapport_shell import (
     start,
     tables,
 )
+from sinks.marts.publisher import publish
+from stream.embedded.store import LAKE, PUBLISHED
 
 LINES = list(islice(Month(3).lines(), 3_000))
 OPTIONS = ("--plan", SHOP, "--clock", "events")
@@ -70,7 +72,9 @@ def whole(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data(whole: Path, tmp_path: Path) -> Path:
     """A copy of it, to break."""
-    return shutil.copytree(whole, tmp_path / "data")
+    copy = shutil.copytree(whole, tmp_path / "data")
+    publish(copy / LAKE, copy / PUBLISHED)
+    return copy
 
 
 def completes(whole: Path, data: Path, events: Path, clock: str = "events") -> None:
@@ -126,14 +130,19 @@ def test_a_result_that_finds_no_space(data):
 
 
 def test_a_read_only_disk(events, whole, data, tmp_path):
+    """Looking works; whatever writes says that it cannot."""
+    asked = "SELECT 'user_id:' || user_id AS key FROM dim_customer WHERE user_id IS NOT NULL ORDER BY ALL LIMIT 2"
+    one, other = (each["key"] for each in ran("query", asked, "--data", data, "--json").json)
     with mounted(tmp_path / "disk", "--bind", str(data)):
         subprocess.run(["mount", "-o", "remount,bind,ro", tmp_path / "disk"], check=True)
         for command in (
             ("replay", events, *OPTIONS),
             ("compact",),
-            ("identity", "split", "user_id:u-0001", "user_id:u-0002"),
+            ("publish",),
+            ("identity", "split", one, other),
         ):
             complained(ran(*command, "--data", tmp_path / "disk"), "cannot be written", "permission")
+        assert ran("profile", one, "--data", tmp_path / "disk").code == 0
         complained(ran("replay", events, "--data", tmp_path / "disk" / "new"), "cannot be written")
     completes(whole, data, events)
 

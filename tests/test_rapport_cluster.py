@@ -17,15 +17,16 @@ import orjson
 import pytest
 
 from conftest import Rapport
-from kafka_broker import Broker
-from local_cluster import LocalCluster, figure, month_until, through
 from rapport.customers.cluster import got
 from rapport.customers.split_cluster import _apart
+from rapport.demo.broker import Broker
+from rapport.demo.cluster import figure, month_until, through
+from rapport.demo.processes import LocalCluster
 from rapport.doctor import cluster as cluster_doctor
 from rapport.http.customers import HOPS
-from rapport.replay.local import wall_now
 from rapport_shell import SHOP, ran
 from schemas.keys import partition_of
+from stream.clock import wall_now
 from stream.kafka.cluster import Cluster
 from stream.kafka.placement import placement
 

@@ -26,9 +26,10 @@ import pytest
 from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
-from kafka_broker import CLUSTER_ID, GIVEN, NEEDED, VERSION, jars
-from local_cluster import free_port, published
+from kafka_broker import GIVEN
 from rapport.customers.cluster import got
+from rapport.demo.broker import CLUSTER_ID, NEEDED, VERSION, free_ports, jars
+from rapport.demo.cluster import published
 from rapport_shell import ROOT, ran
 
 COMPOSE = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())
@@ -170,7 +171,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         if os.environ.get("CI") == "true":
             pytest.fail("the broker of compose.yaml needs Java 17 and Maven")
         pytest.skip(f"A Kafka broker is needed: Java 17 and Maven ({NEEDED}; {GIVEN} cannot stand in here).")
-    ports = {name: free_port() for name in ("inside", "controller", "host", *OURS)}
+    ports = {name: free_ports(1)[0] for name in ("inside", "controller", "host", *OURS)}
     running = Stack(tmp_path_factory.mktemp("compose"), ports, {}, secrets.token_hex(32))
     (running.folder / "http-token").write_text(running.token + "\n")
     with ExitStack() as ending:
@@ -201,8 +202,8 @@ def _start_broker(running: Stack) -> None:
     formatted = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(settings)]
     subprocess.run(formatted, check=True, capture_output=True)
     running.processes["kafka"] = running.start("kafka", [*java, "kafka.Kafka", str(settings)], dict(os.environ))
-    check = ["-m", "rapport", "topics", "check", "--brokers", f"127.0.0.1:{running.ports['host']}"]
-    running.until(lambda: ran_in(check).returncode == 1)
+    check = ["-m", "rapport", "topics", "check", "--json", "--brokers", f"127.0.0.1:{running.ports['host']}"]
+    running.until(lambda: b"differences" in ran_in(check).stdout)
 
 
 def ran_in(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
@@ -218,7 +219,7 @@ def test_the_images_health_check_passes_for_each_process(stack: Stack) -> None:
     for name in ("worker-1", "worker-2", "sink"):
         environment = {**os.environ, "RAPPORT_HTTP_PORT": str(stack.ports[name])}
         assert subprocess.run([sys.executable, *command[1:]], env=environment, check=False).returncode == 0
-    nobody = {**os.environ, "RAPPORT_HTTP_PORT": str(free_port())}
+    nobody = {**os.environ, "RAPPORT_HTTP_PORT": str(free_ports(1)[0])}
     assert subprocess.run([sys.executable, *command[1:]], env=nobody, capture_output=True, check=False).returncode == 1
 
 

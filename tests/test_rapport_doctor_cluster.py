@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from conftest import Rapport
-from kafka_broker import Broker
+from rapport.demo.broker import Broker
 from rapport.doctor.cluster import _beyond, _plans
 from rapport.plan import folder as plan_folder
 from rapport_shell import SHOP

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from kafka_broker import JarBroker
-from local_cluster import LocalCluster
 from rapport.customers.cluster import got
+from rapport.demo.broker import JarBroker
+from rapport.demo.processes import LocalCluster
 from rapport.http.server import bound
 from rapport.http.worker import _any_takes_a_connection
 from rapport.plan.folder import digest, load

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kafka_broker import GIVEN
 from rapport_shell import ROOT
 
-PROGRAM = (sys.executable, str(ROOT / "tests" / "local_cluster.py"))
+GIVEN_BROKER = (f"--brokers={os.environ[GIVEN]}",) if GIVEN in os.environ else ()
+PROGRAM = (sys.executable, "-m", "rapport.demo.cluster", *GIVEN_BROKER)
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:

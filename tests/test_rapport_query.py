@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -98,13 +97,3 @@ def test_every_table_and_column_is_described(rapport, data):
         if each["table"].startswith("mart."):
             assert each["comment"], each["table"]
             assert all(column["comment"] for column in each["columns"]), each["table"]
-
-
-def test_a_copied_folder_is_published_anew(rapport, ndjson, tmp_path):
-    file = ndjson("a.ndjson", {"type": "track", "event": "Signed Up", "userId": "ann", "messageId": "m1"})
-    rapport("replay", file, "--data", tmp_path / "a")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    shutil.rmtree(tmp_path / "a")
-    assert rapport("query", "SELECT count(*) AS n FROM fct_event", "--data", tmp_path / "b", "--json").json == [
-        {"n": 1}
-    ]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from kafka_broker import Broker
-from local_cluster import end, free_port
 from rapport import cli
+from rapport.demo.broker import Broker, free_ports
+from rapport.demo.processes import end
 from rapport_shell import ENVIRONMENT, ROOT, ran
 
 README = ROOT / "README.md"
@@ -104,7 +104,7 @@ class Shell:
             end(process)
 
     def _port(self, named: re.Match[str]) -> str:
-        return str(self._ports.setdefault(named[0], free_port()))
+        return str(self._ports.setdefault(named[0], free_ports(1)[0]))
 
 
 @pytest.fixture

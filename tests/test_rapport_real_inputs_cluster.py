@@ -16,8 +16,8 @@ import duckdb
 import orjson
 import pytest
 
-from kafka_broker import Broker
-from local_cluster import LocalCluster
+from rapport.demo.broker import Broker
+from rapport.demo.processes import LocalCluster
 from rapport_shell import DATA, ROOT, SHOP, ran
 from schemas.instant import SECOND, parse, render
 from schemas.topics import OUTPUTS

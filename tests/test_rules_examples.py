@@ -63,14 +63,14 @@ def test_what_fires_at_once(shop: RuleSet) -> None:
     assert fired(shop, "Order Completed", {"order_id": "o1", "total": 300}) == {"big-order"}
     assert fired(shop, "Order Completed", {"order_id": "o1", "revenue": "412.50"}) == {"big-order"}
     assert fired(shop, "Order Completed", {"order_id": "o1", "total": 299.99}) == set()
-    assert fired(shop, "Loyalty Card Scanned", {"loyalty_card": "l1"}, context={"channel": "store"}) == {
+    assert fired(shop, "Store Visited", {"loyalty_card": "l1"}, context={"channel": "store"}) == {
         "loyalty-card-scanned"
     }
-    assert fired(shop, "Loyalty Card Scanned", {"loyalty_card": "l1"}, context={"channel": "web"}) == set()
+    assert fired(shop, "Store Visited", {"loyalty_card": "l1"}, context={"channel": "web"}) == set()
     assert fired(shop, "Email Bounced", {"reason": "mailbox full"}) == {"email-bounced"}
     assert fired(shop, "Email Bounced", {"reason": "out of office until May"}) == set()
-    assert fired(shop, "Support Ticket Opened", {"ticket_id": "t1", "sentiment": -0.7}) == {"unhappy-ticket"}
-    assert fired(shop, "Support Ticket Opened", {"ticket_id": "t1", "sentiment": -0.4}) == set()
+    assert fired(shop, "Ticket Created", {"ticket_id": "t1", "sentiment": -0.7}) == {"unhappy-ticket"}
+    assert fired(shop, "Ticket Created", {"ticket_id": "t1", "sentiment": -0.4}) == set()
     assert fired(shop, "Survey Answered", {"score": 6}) == {"low-survey-score"}
     assert fired(shop, "Survey Answered", {"score": 7}) == set()
 
@@ -81,7 +81,7 @@ def test_what_opens_a_window(shop: RuleSet) -> None:
     assert armed(shop, "Checkout Started", {"cart_id": "c1"}) == {"checkout-not-completed"}
     assert armed(shop, "Product Viewed", {"price": 129}) == {"browse-abandonment"}
     assert armed(shop, "Order Refunded", {"order_id": "o1"}) == {"refund-follow-up"}
-    assert armed(shop, "Support Ticket Opened", {"ticket_id": "t1", "sentiment": 0.4}) == {"ticket-left-open"}
+    assert armed(shop, "Ticket Created", {"ticket_id": "t1", "sentiment": 0.4}) == {"ticket-left-open"}
 
 
 def test_the_templates_load_and_their_journey_comes_true() -> None:

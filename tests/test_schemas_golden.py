@@ -67,7 +67,7 @@ def test_keys(vector: dict[str, Any]) -> None:
     assert key == vector["key"]
     assert keys.split_key(key) == (vector["type"], unicodedata.normalize("NFC", vector["value"]))
     assert {p: keys.partition_of(key, int(p)) for p in vector["partitions"]} == vector["partitions"]
-    assert [keys.profile_id(key, generation) for generation in (0, 1)] == vector["profile_ids"]
+    assert keys.profile_id(key) == vector["profile_ids"][0]
 
 
 def test_both_unicode_forms_of_a_value_are_one_identifier() -> None:

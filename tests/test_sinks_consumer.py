@@ -18,7 +18,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import CommitFailedError
 
-from kafka_broker import Broker
+from rapport.demo.broker import Broker
 from rapport_shell import ENVIRONMENT, RAPPORT
 from schemas.errors import ClusterError, DataFolderError
 from schemas.keys import partition_of

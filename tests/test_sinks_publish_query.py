@@ -182,10 +182,10 @@ def test_anything_else_is_refused(tmp_path, target, lake, sql):
 
 
 def test_nothing_published_yet_is_told_plainly(target, tmp_path):
-    with pytest.raises(QueryError, match="does not exist yet"):
+    with pytest.raises(QueryError, match="rapport publish"):
         open_published(target, tmp_path)
     target.write_bytes(b"not a database")
-    with pytest.raises(QueryError, match="rapport doctor"):
+    with pytest.raises(QueryError, match="cannot be opened"):
         open_published(target, tmp_path)
 
 

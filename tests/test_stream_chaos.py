@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import stream_crowd
-from kafka_broker import Broker
 from kafka_faulty import FREEZE, MUTANT, STEPS
+from rapport.demo.broker import Broker
 from schemas import codec
 from sinks_topics import ends
 from stream.kafka.producer import feeding

@@ -15,7 +15,7 @@ import pytest
 from aiokafka.conn import AIOKafkaConnection
 from kafka import KafkaAdminClient, TopicPartition
 
-from kafka_broker import Broker
+from rapport.demo.broker import Broker
 from schemas.errors import DataFolderError
 from schemas.instant import DAY
 from stream.core.plan import Plan

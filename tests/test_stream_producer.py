@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from conftest import Rapport
-from kafka_broker import Broker
+from rapport.demo.broker import Broker
 from rapport_shell import ENVIRONMENT, start
 from schemas.errors import ClusterError
 from schemas.keys import partition_of

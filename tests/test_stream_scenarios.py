@@ -15,8 +15,8 @@ import duckdb
 import orjson
 import pytest
 
-from kafka_broker import Broker
 from kafka_scenarios import played
+from rapport.demo.broker import Broker
 from schemas.instant import parse
 from schemas.keys import profile_id
 from stream.embedded.store import PUBLISHED

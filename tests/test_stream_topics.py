@@ -12,8 +12,8 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from conftest import Rapport, needed
-from kafka_broker import Broker
 from kafka_guarded import GuardedBroker
+from rapport.demo.broker import Broker
 from schemas.errors import ClusterError
 from schemas.topics import TOPICS
 from sinks_topics import until

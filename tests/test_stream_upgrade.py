@@ -19,8 +19,8 @@ import orjson
 import pytest
 from kafka import KafkaProducer
 
-from kafka_broker import Broker, start_broker
 from profiles import component, linker, row
+from rapport.demo.broker import Broker, start_broker
 from schemas.messages import Event, Split, Trigger
 from stream.core.effects import LINKS
 from stream.core.envelope import envelope

@@ -14,7 +14,7 @@ from typing import cast
 import orjson
 import pytest
 
-from kafka_broker import Broker
+from rapport.demo.broker import Broker
 from rapport.demo.shop import Month
 from rapport.demo.tour import plan_of_shop
 from rapport.plan import folder as plan_folder

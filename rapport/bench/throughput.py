@@ -34,6 +34,7 @@ from rapport.demo.tour import plan_of_shop
 from rapport.plan.folder import load
 from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR, LAST, render
+from stream.clock import wall_now
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
@@ -53,7 +54,7 @@ _MIX = (
     ("Email Opened", 8),
     ("Email Link Clicked", 4),
     ("identify", 4),
-    ("Support Ticket Opened", 2),
+    ("Ticket Created", 2),
     ("Survey Answered", 2),
 )
 
@@ -272,7 +273,7 @@ def scenario(events: int, customers: int, existing: int, plan_folder: str) -> di
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     plan = load(Path(plan_folder))
-    now = time.time_ns() // 1000
+    now = wall_now()
     before, start = now - 2 * HOUR, now - HOUR
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as name:
         folder = Path(name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka
+from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka, remark
 from rapport.commands.options import cluster as named
 from rapport.commands.options import key as identifier
 
@@ -29,6 +29,7 @@ def profile(
         from rapport.customers import cluster as cluster_lookup
 
         found = cluster_lookup.profile(cluster, asked)
+        data = cluster.data
     else:
         from rapport.customers import local as lookup
 
@@ -39,6 +40,7 @@ def profile(
         from rapport.terminal.customer_card import card
 
         output.show(*card(found))
+    remark(data)
 
 
 def find(
@@ -71,6 +73,7 @@ def find(
                 ),
             )
         )
+    remark(data)
     if not found:
         output.complain(f"nobody has {text!r} in an identifier or a trait; a part of it finds more")
         raise typer.Exit(1)
@@ -102,3 +105,4 @@ def query(
         query_result.describe(data, chosen)
     else:
         query_result.run(data, sql, chosen)
+    remark(data)

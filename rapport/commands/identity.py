@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, To, from_kafka, to_kafka
+from rapport.commands.options import (
+    DATA,
+    Brokers,
+    Data,
+    From,
+    Json,
+    Plan,
+    To,
+    from_kafka,
+    remark,
+    to_kafka,
+)
 from rapport.commands.options import cluster as named
 from rapport.commands.options import key as identifier
 
@@ -30,10 +41,11 @@ def log(
     decisions = lookup.identity_log(data, identifier(key) if key else None, limit)
     if json:
         output.emit(decisions)
-        return
-    names = ("decision", "kind", "a", "b", "reason")
-    rows = ([*(row[name] for name in names), output.minute(row["decided_at"])] for row in decisions)
-    output.show(output.table("", (*names, "at"), rows))
+    else:
+        names = ("decision", "kind", "a", "b", "reason")
+        rows = ([*(row[name] for name in names), output.minute(row["decided_at"])] for row in decisions)
+        output.show(output.table("", (*names, "at"), rows))
+    remark(data)
 
 
 @app.command()
@@ -58,6 +70,7 @@ def explain(
         from rapport.customers import cluster as cluster_lookup
 
         found = cluster_lookup.explain(cluster, plan, *keys)
+        data = cluster.data
     else:
         from rapport.customers import local as lookup
 
@@ -68,6 +81,7 @@ def explain(
         from rapport.terminal.customer_card import explanation
 
         output.show(*explanation(found))
+    remark(data)
 
 
 @app.command()

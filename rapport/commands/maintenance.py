@@ -1,4 +1,4 @@
-"""`rapport compact`, `doctor` and `bench`: keeping it healthy."""
+"""`rapport publish`, `compact`, `doctor` and `bench`: keeping it healthy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ import typer
 
 from rapport.commands.options import DATA, Brokers, Data, Json, Plan
 from rapport.commands.options import cluster as named
+
+
+def publish(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+    """Write the DuckDB file anew: where it was moved, copied, damaged or deleted, or a run was killed."""
+    from rapport.plan import folder as plan_folder
+    from rapport.publication import publish as published
+    from rapport.terminal import output
+    from stream.embedded.store import PUBLISHED
+
+    report = published(data, plan_folder.load(plan))
+    if json:
+        output.emit(asdict(report))
+        return
+    output.show(f"{data / PUBLISHED}: {report.events:,} events of {report.customers:,} customers.")
 
 
 def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:

@@ -78,6 +78,15 @@ def to_kafka(to: str | None, brokers: str | None) -> bool:
     return to == "kafka"
 
 
+def remark(data: Path) -> None:
+    """Says on stderr why the published file does not show all that the folder holds, and what to do about it."""
+    from rapport.customers import queries
+    from rapport.terminal import output
+
+    if said := queries.shortcoming(data):
+        output.say(said)
+
+
 def cluster(brokers: str | None, data: Path = DATA, **others: object) -> Cluster:
     """The Kafka cluster that options and settings name. Raises SettingsError, naming everything that is wrong."""
     needs_packages()

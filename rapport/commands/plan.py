@@ -66,18 +66,12 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def _when(rule: Rule) -> str:
+    from schemas.yaml.reader import duration_text
+
     when, window = rule.when, rule.when.window
     if window is None:
         return when.event
-    return f"{when.event}, then no {window.event} for {_duration(window.within)}"
-
-
-def _duration(microseconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        count, rest = divmod(microseconds, size * 1_000_000)
-        if count and not rest:
-            return f"{count}{unit}"
-    return f"{microseconds // 1_000_000}s"
+    return f"{when.event}, then no {window.event} for {duration_text(window.within)}"
 
 
 def _then(rule: Rule) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, remark, to_kafka
 from rapport.commands.options import cluster as named
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ def list_(
     found = rejected.newest(data, limit)
     if json:
         output.emit(found)
-        return
-    names = ("source", "code", "field", "value", "expectation")
-    rows = ([row["id"][:8], output.minute(row["rejected_at"]), *(row[name] for name in names)] for row in found)
-    output.show(output.table("", ("id", "at", *names), rows))
-    output.say("The original bytes: rapport rejected show ID. After the cause is mended: rapport rejected replay.")
+    else:
+        names = ("source", "code", "field", "value", "expectation")
+        rows = ([row["id"][:8], output.minute(row["rejected_at"]), *(row[name] for name in names)] for row in found)
+        output.show(output.table("", ("id", "at", *names), rows))
+        output.say("The original bytes: rapport rejected show ID. After the cause is mended: rapport rejected replay.")
+    remark(data)
 
 
 @app.command()
@@ -50,6 +51,7 @@ def show(
     from rapport.terminal import output
 
     found = rejected.one(data, id_)
+    remark(data)
     if json:
         output.emit(found.json())
         return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,43 +32,58 @@ Until = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input was rejected.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What both commands take besides their sources; each field is an option."""
+
+    clock: ClockName = "wall"
+    until: Until = None
+    strict: Strict = False
+    data: Data = DATA
+    plan: Plan = None
+    to: To = None
+    brokers: Brokers = None
+    json: Json = False
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with `options: Options` taken apart, for a command line has no options of options."""
+    names = [field.name for field in fields(Options)]
+    own, options = (signature(each, eval_str=True).parameters.values() for each in (command, Options))
+
+    @wraps(command)
+    def taken_apart(**given: Any) -> None:
+        options = Options(**{name: given.pop(name) for name in names})
+        command(**given, options=options)
+
+    shown = Signature([*(each for each in own if each.name != "options"), *options])
+    taken_apart.__signature__ = shown  # type: ignore[attr-defined] # what typer reads
+    taken_apart.__annotations__ = {name: each.annotation for name, each in shown.parameters.items()}
+    return taken_apart
+
+
+@_with_options
 def replay(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="NDJSON, plain, .gz or .zst; - is standard input.")
     ],
-    clock: ClockName = "wall",
-    until: Until = None,
-    strict: Strict = False,
-    data: Data = DATA,
-    plan: Plan = None,
-    to: To = None,
-    brokers: Brokers = None,
-    json: Json = False,
+    options: Options,
 ) -> None:
-    """Take event files in; again changes nothing."""
+    """Take event files in; the same ones again, within seven days, change nothing."""
     from rapport.replay.sources import files as sources
 
-    if _to_kafka(to, brokers, clock, until):
-        _send(sources(files), "replay", brokers, strict, plan, json)
-    else:
-        _take(sources(files), "replay", clock, until, strict, data, plan, json)
+    _run(sources(files), "replay", options)
 
 
+@_with_options
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="CSV, Parquet or JSON.")],
     sql: Annotated[
         Path, typer.Option("--sql", metavar="FILE", help="A SELECT from `source` whose columns are event fields.")
     ],
-    clock: ClockName = "wall",
-    until: Until = None,
-    strict: Strict = False,
-    data: Data = DATA,
-    plan: Plan = None,
-    to: To = None,
-    brokers: Brokers = None,
-    json: Json = False,
+    options: Options,
 ) -> None:
-    """Take a table in as events, by SQL; again changes nothing."""
+    """Take a table in as events, by SQL; the same one again, within seven days, changes nothing."""
     from rapport.replay.sources import table
     from schemas.errors import UsageError
 
@@ -73,75 +91,62 @@ def import_(
         select = sql.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{sql} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
-    if _to_kafka(to, brokers, clock, until):
-        _send([table(source, select)], "import", brokers, strict, plan, json)
-    else:
-        _take([table(source, select)], "import", clock, until, strict, data, plan, json)
+    _run([table(source, select)], "import", options)
 
 
-def _to_kafka(to: str | None, brokers: str | None, clock: str, until: str | None) -> bool:
+def _run(sources: Sequence[Source], label: str, options: Options) -> None:
     from schemas.errors import UsageError
 
-    if not to_kafka(to, brokers):
-        return False
-    if clock != "wall" or until is not None:
+    if not to_kafka(options.to, options.brokers):
+        _take(sources, label, options)
+    elif options.clock != "wall" or options.until is not None:
         raise UsageError("A cluster lives on wall time: --clock and --until do not go with --to kafka")
-    return True
+    else:
+        _send(sources, label, options)
 
 
-def _send(
-    sources: Sequence[Source], label: str, brokers: str | None, strict: bool, plan: Path | None, json: bool
-) -> None:
+def _send(sources: Sequence[Source], label: str, options: Options) -> None:
     from rapport.commands.options import cluster
     from rapport.plan import folder as plan_folder
     from rapport.replay import cluster as cluster_replay
     from rapport.terminal import output
 
-    target = cluster(brokers)
-    loaded = plan_folder.load(plan)
+    target = cluster(options.brokers)
+    loaded = plan_folder.load(options.plan)
     with output.progress(label) as progress:
         report = cluster_replay.run(target, loaded, sources, progress)
-    if json:
+    if options.json:
         output.emit(report.json())
     if report.broken:
         raise report.broken
-    if not json:
+    if not options.json:
         _show_sent(report)
     if report.exit_code:
         output.say(
             "Stopped. What was read is sent; run the same command again for the rest, "
             "what is in already counts as duplicate."
         )
-    if report.exit_code or (strict and report.rejected):
+    if report.exit_code or (options.strict and report.rejected):
         raise typer.Exit(report.exit_code or 1)
 
 
-def _take(
-    sources: Sequence[Source],
-    label: str,
-    clock: str,
-    until: str | None,
-    strict: bool,
-    data: Path,
-    plan: Path | None,
-    json: bool,
-) -> None:
+def _take(sources: Sequence[Source], label: str, options: Options) -> None:
     from rapport.plan import folder as plan_folder
     from rapport.replay.local import Clock, run
     from rapport.terminal import output
 
-    chosen, end = _times(clock, until)
-    loaded = plan_folder.load(plan)
+    chosen, end = _times(options.clock, options.until)
+    loaded = plan_folder.load(options.plan)
     with output.progress(label) as progress:
-        report = run(data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
-    if json:
+        report = run(options.data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
+    if options.json:
         output.emit(report.json())
     if report.broken:
         raise report.broken
-    if not json:
-        _show(report, data)
-    _remark(report, chosen, plan)
-    if report.exit_code or (strict and report.counts.rejected):
+    if not options.json:
+        _show(report, options.data)
+    _remark(report, chosen, options.plan)
+    if report.exit_code or (options.strict and report.counts.rejected):
         raise typer.Exit(report.exit_code or 1)
 
 

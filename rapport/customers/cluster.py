@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from rapport.customers.local import UnknownCustomer, explained, meant, refused_only, triggers, unknown
-from schemas.errors import ClusterError
+from rapport.customers.local import explained, meant, refused_only, triggers, unknown
+from schemas.errors import ClusterError, UnknownCustomer
 from schemas.keys import key_of, partition_of, profile_id
 from stream.kafka.cluster import Cluster
 from stream.kafka.placement import placement

@@ -13,13 +13,9 @@ import orjson
 
 from rapport.customers import queries
 from rapport.customers.explanation import between, chain
-from schemas.errors import RapportError
+from schemas.errors import NotPublished, UnknownCustomer
 from schemas.keys import split_key
 from stream.embedded.reader import Reader
-
-
-class UnknownCustomer(RapportError):
-    """Nobody has this identifier."""
 
 
 def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
@@ -30,11 +26,12 @@ def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     return {**found, "triggers": triggers(data, found["profile_ids"])}
 
 
-def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]]:
-    """What was last done for a customer; nothing where nothing is published yet."""
-    if not queries.exists(data):
-        return []
-    found = queries.rows(data, "triggers_of", {"profile_ids": profile_ids})
+def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]] | None:
+    """What was last done for a customer; None where the published file cannot tell."""
+    try:
+        found = queries.rows(data, "triggers_of", {"profile_ids": profile_ids})
+    except NotPublished:
+        return None
     return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in found]
 
 

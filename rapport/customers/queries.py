@@ -1,14 +1,21 @@
-"""The published database, opened for reading, and named questions to it: one `.sql` file each, beside those who ask."""
+"""The published database, opened for reading, and named questions to it: one `.sql` file each, beside those who ask.
+
+It must never write: where the published file cannot be used, it says what to do and leaves that to `rapport publish`.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import QueryError
+import duckdb
+
+from schemas.errors import NotPublished, QueryError, RapportError
+from sinks.lake import manifest
 from sinks.marts.query import open_published
 from stream.embedded.store import LAKE, PUBLISHED
 
@@ -16,34 +23,56 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-def exists(data: Path) -> bool:
-    return (data / PUBLISHED).is_file()
-
-
 @contextmanager
 def opened(data: Path) -> Iterator[DuckDBPyConnection]:
-    """A connection that can only read. A folder that was moved or copied is published anew first: views name their
-    Parquet files by absolute path. Raises QueryError where nothing is published."""
-    connection = open_published(data / PUBLISHED, data / LAKE)
+    """A connection that can only read. Raises NotPublished where the file is missing, damaged, or made elsewhere: its
+    views name Parquet files by absolute path, so a folder that was moved or copied must be published again."""
+    target = data / PUBLISHED
+    if not target.is_file():
+        if any(data.glob("*")):
+            raise NotPublished(f"{target} does not exist: {_again(data)} writes it.")
+        raise NotPublished(f"{data} holds no customer data yet: run `rapport replay`, or name its folder with --data.")
     try:
-        homes = connection.execute("SELECT DISTINCT lake FROM raw.publication").fetchall()
+        connection = open_published(target, data / LAKE)
+    except QueryError as error:
+        raise _damaged(data) from error
+    try:
+        try:
+            homes = connection.execute("SELECT DISTINCT lake FROM raw.publication").fetchall()
+        except duckdb.Error as error:
+            raise _damaged(data) from error
         if homes and homes != [(str((data / LAKE).absolute()),)]:
-            from sinks.marts.publisher import publish
-
-            connection.close()
-            publish(data / LAKE, data / PUBLISHED)
-            connection = open_published(data / PUBLISHED, data / LAKE)
+            raise NotPublished(f"{target} names files at another place, for {data} was moved or copied: {_anew(data)}.")
         yield connection
     finally:
         connection.close()
 
 
+def shortcoming(data: Path) -> str:
+    """Why the published file does not show what the folder holds, and what to do; empty where it does.
+
+    Sinks publish by themselves every few seconds, so being behind says nothing in a folder that they fill.
+    """
+    from sinks.marts.publisher import is_current
+
+    lake, target = data / LAKE, data / PUBLISHED
+    try:
+        with opened(data):
+            pass
+        if manifest.of_kafka(lake) or is_current(lake, target):
+            return ""
+    except RapportError as error:
+        return str(error)
+    return f"{target} does not show the newest events: {_anew(data)}, once no run is taking events in."
+
+
 def rows(
     data: Path, question: str, parameters: Mapping[str, Any] | None = None, package: str = "rapport.customers"
 ) -> list[dict[str, Any]]:
-    """The answer of `sql/<question>.sql` in the folder of `package`, a dict a row. Raises QueryError."""
-    import duckdb
+    """The answer of `sql/<question>.sql` in the folder of `package`, a dict a row.
 
+    Raises NotPublished and QueryError.
+    """
     sql = (files(package) / "sql" / f"{question}.sql").read_text(encoding="utf-8")
     with opened(data) as connection:
         try:
@@ -52,3 +81,15 @@ def rows(
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
         except duckdb.Error as error:
             raise QueryError(f"{data / PUBLISHED} did not answer ({error}); run `rapport doctor`.") from error
+
+
+def _damaged(data: Path) -> NotPublished:
+    return NotPublished(f"{data / PUBLISHED} is damaged: {_anew(data)}.")
+
+
+def _anew(data: Path) -> str:
+    return f"{_again(data)} writes it anew"
+
+
+def _again(data: Path) -> str:
+    return f"`rapport publish --data {shlex.quote(str(data))}`"

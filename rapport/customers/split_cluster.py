@@ -8,9 +8,9 @@ from typing import Any
 
 from rapport.customers.cluster import asked, identifiers
 from rapport.customers.split_local import on_one_side_each, side, unknown
-from rapport.replay.local import wall_now
 from schemas.errors import ClusterError
 from schemas.messages import Split
+from stream.clock import wall_now
 from stream.kafka import linker_requests
 from stream.kafka.cluster import Cluster
 

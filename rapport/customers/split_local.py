@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rapport.customers.local import UnknownCustomer
 from rapport.plan import folder as plan_folder
-from rapport.replay.local import wall_now
-from schemas.errors import UsageError
+from schemas.errors import UnknownCustomer, UsageError
+from stream.clock import wall_now
 from stream.embedded.engine import Engine
 from stream.embedded.reader import Reader
 

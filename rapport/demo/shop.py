@@ -193,7 +193,7 @@ class Month:
             )
         if dice.random() < 0.25:
             answer = {
-                "survey": "after-purchase",
+                "survey_name": "after-purchase",
                 "score": dice.choice((2, 5, 6, 7, 8, 9, 9, 10, 10)),
                 "order_id": order["order_id"],
             }
@@ -207,7 +207,7 @@ class Month:
         """Paper receipts know the card and nobody's name."""
         id_, name, price = self._random.choice(PRODUCTS)
         context = {"channel": "store"}
-        self._track(at, "Loyalty Card Scanned", {}, context, {"loyalty_card": person.card, "store": "Mitte"})
+        self._track(at, "Store Visited", {}, context, {"loyalty_card": person.card, "store_name": "Mitte"})
         order = {
             "order_id": f"s-{person.number:04}-{at // DAY}",
             "loyalty_card": person.card,
@@ -236,7 +236,7 @@ class Month:
             "channel": "email",
             "traits": {"email": person.email.title() if dice.random() < 0.1 else person.email},
         }
-        about = {"template": template}
+        about = {"campaign_name": template}
         if person.number % 15 == 0 and template == "news-3":
             self._track(at, "Email Bounced", {}, context, {**about, "reason": "mailbox full"})
             return
@@ -244,7 +244,7 @@ class Month:
         if opened:
             self._track(at + dice.randint(2, 600) * MINUTE // 10, "Email Opened", {}, context, about)
         if clicked:
-            link = {**about, "url": f"https://shop.example/{template}"}
+            link = {**about, "link_url": f"https://shop.example/{template}"}
             self._track(at + 61 * MINUTE, "Email Link Clicked", {}, context, link)
 
     def _service(self, person: Person) -> None:
@@ -254,10 +254,10 @@ class Month:
         if dice.random() < 0.12:
             subject, sentiment = dice.choice(MOODS)
             ticket = {"ticket_id": f"t-{person.number:04}", "subject": subject, "sentiment": sentiment}
-            self._track(at, "Support Ticket Opened", {}, {"channel": "support", **by_mail}, ticket)
+            self._track(at, "Ticket Created", {}, {"channel": "support", **by_mail}, ticket)
             self._track(
                 at + 20 * HOUR,
-                "Support Ticket Closed",
+                "Ticket Solved",
                 {},
                 {"channel": "support", **by_mail},
                 {"ticket_id": ticket["ticket_id"]},
@@ -279,10 +279,10 @@ class Month:
             who = {"userId": person.user_id} if dice.random() < 0.5 else {}
             self._track(
                 at,
-                "Mentioned",
+                "Brand Mentioned",
                 who,
                 {"channel": "social", "externalIds": account},
-                {"network": "instagram", "sentiment": 0.6},
+                {"network": "instagram", "sentiment": "positive"},
             )
         if person.number % 50 == 0:
             self._write(

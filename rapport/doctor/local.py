@@ -124,7 +124,7 @@ def _store(data: Path) -> Iterator[Finding]:
             "store",
             Verdict.warn,
             f"{waiting:,} outputs are not in Parquet yet",
-            "any run writes them; rapport compact does, too",
+            "any run writes them; rapport publish does, too",
         )
 
 
@@ -169,8 +169,8 @@ def _published(data: Path) -> Iterator[Finding]:
         yield Finding(
             "published",
             Verdict.warn,
-            f"{PUBLISHED} is older than the lake",
-            "any run publishes; rapport compact does, too",
+            f"{PUBLISHED} does not show all of the lake as it lies here",
+            "rapport publish writes it anew",
         )
 
 

@@ -19,9 +19,10 @@ from rapport.http.customers import PATH, Customers
 from rapport.http.probes import application
 from rapport.http.server import serving, url_of
 from rapport.plan import folder as plan_folder
+from stream.clock import wall_now
 from stream.core.lanestats import LaneStats
 from stream.kafka.ownership import home
-from stream.kafka.worker import Worker, wall
+from stream.kafka.worker import Worker
 
 LOOK = 2.0
 """Seconds between two looks whether a broker is there."""
@@ -116,7 +117,7 @@ async def answering(app: Worker, listening: socket) -> AsyncIterator[None]:
     me = _Self(app)
     token = app.lanes.cluster.http_token
     customers = Customers(me, app.lanes.plan.identity, token, url_of(listening))
-    served = application(me, metrics.of_worker(me, wall), token, {PATH: customers.answer})
+    served = application(me, metrics.of_worker(me, wall_now), token, {PATH: customers.answer})
     watching = asyncio.create_task(me.watch())
     try:
         async with customers.connected(), serving(served, listening):

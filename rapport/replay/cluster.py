@@ -13,10 +13,11 @@ from typing import Any
 
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
-from rapport.replay.local import ENDLESS, batches, wall_now
+from rapport.replay.local import ENDLESS, batches
 from rapport.replay.sources import BATCH, Source, is_silent
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
+from stream.clock import wall_now
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.kafka.cluster import Cluster

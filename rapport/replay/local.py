@@ -22,6 +22,7 @@ from rapport.terminal.output import Progress
 from schemas.errors import InputError
 from schemas.instant import MINUTE
 from schemas.messages import Event
+from stream.clock import wall_now
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
 from stream.embedded.engine import CHUNK, Counts, Engine
@@ -60,11 +61,6 @@ class Report:
             "triggers": counts.triggers,
             "seconds": round(self.seconds, 3),
         }
-
-
-def wall_now() -> int:
-    """The wall clock as an instant."""
-    return time.time_ns() // 1_000
 
 
 def run(

@@ -12,17 +12,13 @@ from rapport.plan import folder as plan_folder
 from rapport.replay.local import Clock, Report, run
 from rapport.replay.sources import Source, kept
 from rapport.terminal.output import Progress
-from schemas.errors import RapportError
+from schemas.errors import UnknownRefusal
 
 if TYPE_CHECKING:
     from rapport.replay import cluster as cluster_replay
     from stream.kafka.cluster import Cluster
 
 ALL = 1 << 62
-
-
-class UnknownRefusal(RapportError):
-    """No refused input has this id, or more than one has."""
 
 
 @dataclass(frozen=True, slots=True)

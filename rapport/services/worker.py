@@ -18,11 +18,12 @@ from rapport.process.logs import speak_plainly
 from rapport.process.signals import stop_signals
 from schemas.errors import ClusterError, FolderBusy
 from sinks.lake.locks import Lock
+from stream.clock import wall_now
 from stream.core.plan import Plan
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.lane import Clock
-from stream.kafka.worker import Worker, build_app, end, fail, wall
+from stream.kafka.worker import Worker, build_app, end, fail
 
 log = logging.getLogger("rapport.worker")
 
@@ -30,7 +31,7 @@ LEAVING = 9.0
 """Seconds a worker takes at most to end after SIGTERM."""
 
 
-def work(cluster: Cluster, plan: Plan, clock: Clock = wall) -> int:
+def work(cluster: Cluster, plan: Plan, clock: Clock = wall_now) -> int:
     """Works until SIGTERM or SIGINT; returns the exit code.
 
     Raises ClusterError where the brokers cannot be reached or their topics do not fit, and DataFolderError.

@@ -6,13 +6,13 @@ reads on, and raises once at the end (`raise_if_any`).
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas import instant
 from schemas.errors import PlanError, Problem
+from schemas.nearest import nearest
 from schemas.yaml.strict import Mapping as MappingNode
 from schemas.yaml.strict import Node, Scalar, shown
 from schemas.yaml.strict import Sequence as SequenceNode
@@ -31,14 +31,9 @@ _CHOICE = re.compile(r"(?<![(*+?}])\?|\|")
 _GROUP = re.compile(r"\((?!\?:)\?|\)[*+{]")
 
 
-def close_to(name: str, options: Iterable[str]) -> str:
-    """The option that was probably meant, "" when none is close."""
-    return next(iter(difflib.get_close_matches(name[:100], list(options), 1)), "")
-
-
 def suggestion(name: str, options: Iterable[str]) -> str:
     """The option that was probably meant, or all of them, as a sentence."""
-    guess = close_to(name, options)
+    guess = nearest(name, options)
     return f"Did you mean `{guess}`?" if guess else f"Known are: {listed(options)}."
 
 
@@ -83,7 +78,7 @@ class PlanReader:
                 self.problem(key, f"This version does not know `{name}` in {what} yet; remove it.")
             elif name not in known:
                 self.problem(key, f"`{shown(name)}` is unknown in {what}. {suggestion(name, known)}")
-                meant.add(close_to(name, known))
+                meant.add(nearest(name, known))
         for name in needed:
             if name not in meant:
                 self.problem(node, f"`{name}` is missing in {what}; add it.")

@@ -49,7 +49,7 @@ def open_published(target: Path, lake_root: Path) -> duckdb.DuckDBPyConnection:
     Raises QueryError when the file is missing or cannot be opened.
     """
     if not target.is_file():
-        raise QueryError(f"{target} does not exist yet. Run `rapport replay` or `rapport import` first.")
+        raise QueryError(f"{target} does not exist: `rapport publish` writes it.")
     config: Config = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
     try:
         connection = duckdb.connect(str(target), read_only=True, config=config)
@@ -58,7 +58,7 @@ def open_published(target: Path, lake_root: Path) -> duckdb.DuckDBPyConnection:
         connection.execute(f"SET allowed_directories = ['{lake}']; SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
-        raise QueryError(f"{target} cannot be opened ({_first_line(error)}). Run `rapport doctor`.") from error
+        raise QueryError(f"{target} cannot be opened ({_first_line(error)}): run `rapport publish`.") from error
     return connection
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import rocksdict
 
 from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from sinks.lake import durable, manifest
+from stream.embedded.links import open_linked
 from stream.rocks import scanned, told, tuned
 
 LAYOUT = 1
@@ -38,12 +40,12 @@ class LocalStore:
     def __init__(self, folder: Path, read_only: bool = False) -> None:
         self.folder = folder
         self._check_layout(read_only)
-        options, log_options = _options(), _options(log=True)
-        access = rocksdict.AccessType.read_only() if read_only else rocksdict.AccessType.read_write()
+        self._links: TemporaryDirectory[str] | None = None
         try:
-            self._db = rocksdict.Rdict(
-                str(folder / "store"), options, column_families={"log": log_options}, access_type=access
-            )
+            if read_only:
+                self._db, self._links = open_linked(folder / "store", _opened_for_reading)
+            else:
+                self._db = _opened(folder / "store", rocksdict.AccessType.read_write())
             self._log = self._db.get_column_family("log")
             self._log_handle: Any = self._db.get_column_family_handle("log")
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
@@ -130,6 +132,8 @@ class LocalStore:
         for handle in (self._log, self._db):
             with suppress(Exception):  # after a failed write RocksDB fails to close, too, and has told why already
                 handle.close()
+        if self._links is not None:
+            self._links.cleanup()
         if type(error) is Exception:  # rocksdict raises bare Exception with RocksDB's text
             raise told(error, self.folder) from error
 
@@ -144,6 +148,14 @@ def _check(layout: bytes, folder: Path) -> None:
             f"{folder} has data layout {int(layout)}, this Rapport reads up to {LAYOUT}: "
             "upgrade Rapport or choose another folder with --data."
         )
+
+
+def _opened_for_reading(store: Path) -> rocksdict.Rdict:
+    return _opened(store, rocksdict.AccessType.read_only())
+
+
+def _opened(store: Path, access: rocksdict.AccessType) -> rocksdict.Rdict:
+    return rocksdict.Rdict(str(store), _options(), column_families={"log": _options(log=True)}, access_type=access)
 
 
 def _options(log: bool = False) -> Any:

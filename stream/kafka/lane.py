@@ -21,6 +21,7 @@ from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas.instant import HOUR, SECOND
 from schemas.messages import Event, Forward
+from stream.clock import wall_now
 from stream.core.expiry import Expiry
 from stream.core.home import Home
 from stream.core.lanestats import AGE_BOUNDS, LaneStats
@@ -84,7 +85,9 @@ class Lane:
     async def open(self) -> None:
         """Brings the rows up to date and finds the positions. Raises ClusterError or DataFolderError."""
         async with reader(self._cluster) as consumer:
-            store = await recovered(consumer, self._changelog, self._folder, self._memory, _wall(), self._note_recovery)
+            store = await recovered(
+                consumer, self._changelog, self._folder, self._memory, wall_now(), self._note_recovery
+            )
             self.store = store
             found = await bounds(consumer, list(self.inputs.values()))
         self._reached = store.reached or self._reached
@@ -170,8 +173,8 @@ class Lane:
 
     async def _wait(self) -> None:
         await self.inbox.wait(IDLE_WAIT)
-        if self.store is not None and _wall() - self._reached.at > HOUR:
-            self._reached = self._reached._replace(at=_wall())
+        if self.store is not None and wall_now() - self._reached.at > HOUR:
+            self._reached = self._reached._replace(at=wall_now())
             self.store.write((), self._reached)
 
     async def _take_run(self) -> None:
@@ -210,7 +213,7 @@ class Lane:
         entries[self._changelog] = rows.items()
         await _others()
         ends = await self._transactions.commit(entries)
-        self._reached = Reached(ends[self._changelog], _wall())
+        self._reached = Reached(ends[self._changelog], wall_now())
         store.write(rows.items(), self._reached)
         self.stats.positions = positions
         self._count(outbox, rows)
@@ -252,8 +255,3 @@ class Lane:
 async def _others() -> None:
     """Gives others a turn of the loop."""
     await asyncio.sleep(0)
-
-
-def _wall() -> int:
-    """The age of a local copy is a matter of wall time, whatever the lane's clock shows."""
-    return time.time_ns() // 1_000

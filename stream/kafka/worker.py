@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, cast
 
@@ -19,6 +18,7 @@ from yarl import URL
 
 from schemas.errors import RapportError
 from schemas.topics import TOPICS
+from stream.clock import wall_now
 from stream.core.effects import LINKS
 from stream.core.home import INTERNAL
 from stream.core.owners import EVENTS
@@ -53,11 +53,6 @@ TIDY_RECORDS = 1_000
 """Fewer consumed records are left alone."""
 STOPPING = 6.0
 """Seconds that lanes get to commit what they have taken."""
-
-
-def wall() -> int:
-    """The wall clock as an instant."""
-    return time.time_ns() // 1_000
 
 
 def fail(reason: str) -> NoReturn:
@@ -204,7 +199,7 @@ class Worker(faust.App):
 def build_app(
     cluster: Cluster,
     plan: Plan,
-    clock: Clock = wall,
+    clock: Clock = wall_now,
     url: str = "",
     fail: Callable[[str], None] = fail,
 ) -> Worker:
