@@ -142,7 +142,7 @@ async def _linked(source: Cluster, folder: Path) -> dict[str, float]:
     cluster = Cluster(source.brokers, folder, prefix="linker-", partitions=source.partitions)
     topology.create(cluster)
     records = await _requests(source)
-    lane = Lane(LINKER, cluster, shop(), wall, Memory(), asyncio.Lock())
+    lane = Lane(LINKER, cluster, shop(), wall_now, Memory(), asyncio.Lock())
     await lane.fence()
     await lane.open()
     for offset, record in enumerate(records):
