@@ -33,6 +33,7 @@ from sinks.lake.chain import Lake
 from sinks.marts.publisher import PublishReport, publish
 from stream.core.home import Effects, Home
 from stream.core.plan import Plan
+from stream.embedded.stages import Watch, unwatched
 from stream.embedded.store import LAKE, PUBLISHED, STATE, LocalStore
 
 CHUNK = 32
@@ -62,7 +63,7 @@ class Counts:
 class Engine:
     """One data folder, open for writing. Use it as a context manager."""
 
-    def __init__(self, folder: Path, store: LocalStore, plan: Plan) -> None:
+    def __init__(self, folder: Path, store: LocalStore, plan: Plan, watch: Watch = unwatched) -> None:
         self.folder = folder
         self.counts = Counts()
         self._store = store
@@ -70,6 +71,10 @@ class Engine:
         self._home = Home(self._rows, plan)
         self._linker = Linker(store, plan.identity)
         self._lake = Lake(folder / LAKE)
+        self._encode = watch("encode rows", self._rows.encode)
+        self._as_columns = watch("columns", batch)
+        self._write = watch("write", store.commit)
+        self._write_parquet = watch("parquet", self._lake.flush)
         self._forget_after = plan.identity.forget_after
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
@@ -81,14 +86,14 @@ class Engine:
         heapq.heapify(self._wakes)
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan) -> Engine:
-        """Opens a data folder, new or old, and finishes what a crash left.
+    def open(cls, folder: Path, plan: Plan, watch: Watch = unwatched) -> Engine:
+        """Opens a data folder, new or old, and finishes what a crash left. `watch` sees where the time of a run goes.
 
         Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
         """
         store = LocalStore(folder)
         try:
-            engine = cls(folder, store, plan)
+            engine = cls(folder, store, plan, watch)
             engine._recover()
         except BaseException as error:
             store.release(error)
@@ -131,7 +136,7 @@ class Engine:
             taken += len(chunk)
             if len(self._home.effects.facts) >= COLUMNS:
                 self._columns_of_facts()
-            self._rows.encode()
+            self._encode()
         if taken:
             self.counts.read += taken
             self._commit()
@@ -155,7 +160,7 @@ class Engine:
 
     def publish(self) -> PublishReport:
         """Everything taken so far as Parquet and in the published DuckDB."""
-        self._flush()
+        self.flush()
         return publish(self.folder / LAKE, self.folder / PUBLISHED)
 
     # --- a run ------------------------------------------------------------------------------------------------------
@@ -179,7 +184,7 @@ class Engine:
         """Facts become columns while they are fresh in the processor's cache; nothing is written yet."""
         facts = self._home.effects.facts
         if facts:
-            self._facts.append(batch("facts", facts))
+            self._facts.append(self._as_columns("facts", facts))
             self.counts.applied += len(facts)
             facts.clear()
 
@@ -233,18 +238,18 @@ class Engine:
         rows = self._rows.changes()
         rows.update(self._linker.changes())
         rows[STATE] = self._state()
-        self._store.commit(rows, log)
+        self._write(rows, log)
         for topic, (made, _) in taken.items():
             self._lake.append(topic, self._outputs[topic] - made.num_rows, self._outputs[topic], made)
         if self._lake.buffered >= FLUSH_ROWS:
-            self._flush()
+            self.flush()
 
     def _state(self) -> bytes:
         return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles, "swept": self._swept})
 
-    def _flush(self) -> None:
-        """Outputs into Parquet; then the store need not keep them any longer."""
-        published = self._lake.flush()
+    def flush(self) -> None:
+        """Everything taken so far as Parquet; then the store need not keep it any longer."""
+        published = self._write_parquet()
         done: dict[bytes, bytes | None] = {}
         for topic in OUTPUTS:
             for key, _ in self._store.scan_log(_prefix(topic)):
