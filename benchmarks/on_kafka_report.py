@@ -27,7 +27,7 @@ that optimizes what runs often; a turn of all workers that does not count goes b
 
 *Per worker core* is events by processor seconds of the worker processes, all their threads included: what a worker gets
 from one core of its own. *Pace* is how fast the machine made a small calculation around that moment, against its
-fastest of this run: it depends on its neighbours, and everything else is as much slower. Plain Faust and workers were
+fastest of this run: it depends on its neighbours, and everything else is as much slower. Opponents and workers were
 measured {count} times, turn by turn; shown are those with the middle processor time, and of ratios the middle of all
 turns.
 
@@ -45,11 +45,35 @@ to do with it; they are in the pace that stands there.
 | | events/s here | per worker core | µs an event | µs in all turns | memory a worker | pace |
 |---|---|---|---|---|---|---|"""
 
-_OPPONENT = """
-*Plain Faust* is [benchmarks/plain_faust.py](../benchmarks/plain_faust.py): one JSON event a record, tables in RocksDB
-for profiles, identifiers and open windows, the same fold and rules, tuned as far as Faust's settings go. It promises
-less: its changes and outputs are not atomic, and it merges nobody. Accepting an event ({accept:.0f} µs) and sending it
-({feed:.0f} µs) happen before a worker gets it; plain Faust is sent raw events and checks nothing of them.
+_STRANGERS = """
+*Strangers* are people whom nobody has seen before: {events:,} events in three backlogs, {merges:,} merges, one worker
+with the linker. Their rate is compared with that of one worker for known customers, of the same turn; the processor
+time counts until nothing that they caused moves any more.
+
+## The opponents
+
+What is done with an event, and what for:
+
+| | plain Faust | Quix Streams | Rapport |
+|---|---|---|---|
+| checked, its clock corrected, or refused with a reason | no | no | yes |
+| duplicates dropped | of the user's last 50 events | of the user's last 50 events | of 7 days |
+| profile folded | yes | yes | yes |
+| identifiers | listed, and a table of them | listed | looked up by all of them |
+| people merged and split | no | no | yes |
+| rules at once | yes | no | yes |
+| windows and timers | yes | no | yes |
+| triggers and decisions written | yes | no | yes |
+| facts for analytics written | no | no | yes |
+| one event after another of a person | yes | yes | yes, across lanes |
+| profile, outputs and positions are one | no, each by itself | yes, every 5 s | yes, every run (50 ms) |
+| µs an event | {plain:.0f} | {quix:.0f} | accepted {accept:.0f}, sent {feed:.0f}, taken {one:.0f} |
+
+Both are given one JSON event a record, raw and keyed by user, and are tuned as far as their settings go.
+*Plain Faust* is [benchmarks/plain_faust.py](../benchmarks/plain_faust.py) with tables in RocksDB; *Quix Streams* is
+[benchmarks/quix.py](../benchmarks/quix.py), exactly once, with state in RocksDB and its changelog, its processor time
+counted until all is committed. Both use [the same fold](../benchmarks/fold.py). All are compared by the processor time
+of the whole process.
 """
 
 _HALF_LOAD = """\
@@ -89,13 +113,26 @@ def rendered(found: Found, machine: str) -> str:
     lines = [_HEAD.format(machine=machine, count=len(turns), **found)]
     lines += map(_row, _goals(seen, fastest))
     lines += [_WORKERS.format(**found), *map(_row, _by_worker(seen, fastest))]
-    one = seen["workers 1"]
-    lines.append(_OPPONENT.format(accept=one["accept"] * 1e6, feed=one["feed"] * 1e6))
+    lines.append(_STRANGERS.format(**_opponents(seen)))
     lines.append(_HALF_LOAD.format(rounds=len(found["half load"])))
     lines += [_row(_half_load(each, fastest)) for each in found["half load"]]
     lines.append(_LARGER.format(workers=WORKERS, lanes=LANES))
     lines += map(_row, _larger(seen))
     return "\n".join([*lines, *_breaks(seen)])
+
+
+def _opponents(found: Found) -> dict[str, float]:
+    one, new = found["workers 1"], found["strangers"]
+    prices = {"plain": found["plain"]["cpu"], "quix": found["quix"]["cpu"], "one": one["cpu"]}
+    prices |= {"accept": one["accept"], "feed": one["feed"]}
+    figures = {name: price * 1e6 for name, price in prices.items()}
+    return {**figures, "events": new["events"], "merges": int(new["merges"])}
+
+
+def _all_in(turn: Found) -> float:
+    """Seconds of processor that an event costs Rapport from its bytes to its profile."""
+    one = turn["workers 1"]
+    return float(one["accept"] + one["feed"] + one["cpu"])
 
 
 def _paces(value: Any) -> Iterator[float]:
@@ -132,9 +169,17 @@ def _goals(found: Found, fastest: float) -> Iterator[tuple[str, str, str, str]]:
     def at(measured: Found) -> str:
         return f"{measured['pace'] / fastest:.2f}"
 
+    beside_known = _middle_of(found, lambda turn: turn["strangers"]["rate"] / turn["workers 1"]["rate"])
+    per_core = _middle_of(found, lambda turn: turn["workers 1"]["cpu"] / turn["strangers"]["cpu"])
+    new = found["strangers"]
+    told = f"{beside_known:.2f}, per core {per_core:.2f}: {new['rate']:,.0f} events/s against {one['rate']:,.0f}"
+    yield "strangers beside known customers, one worker", "0.6", told, at(new)
     yield "plain Faust, events/s", "3,000", f"{plain['per_core']:,.0f} a core", at(plain)
     times = _middle_of(found, lambda turn: turn["plain"]["cpu"] / turn["workers 1"]["cpu"])
     yield "Rapport beside it, per core", "5 times", f"{times:.1f} times", at(one)
+    dearer = _middle_of(found, lambda turn: _all_in(turn) / turn["quix"]["cpu"])
+    price = f"{dearer:.1f} times: {_all_in(found) * 1e6:.0f} µs against {found['quix']['cpu'] * 1e6:.0f}"
+    yield "all of it beside what Quix Streams does, CPU", "at most its price", price, at(found["quix"])
     yield "Rapport, per worker core", "20,000 events/s", f"{one['per_core']:,.0f} events/s", at(one)
 
     def more(key: str) -> str:
@@ -158,8 +203,14 @@ def _goals(found: Found, fastest: float) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _by_worker(found: Found, fastest: float) -> Iterator[tuple[str, ...]]:
-    names = {"plain": "plain Faust", "workers 1": "Rapport, 1 worker", BESIDE: "the same beside 3 busy processes"}
+    names = {
+        "plain": "plain Faust",
+        "quix": "Quix Streams",
+        "workers 1": "Rapport, 1 worker",
+        BESIDE: "the same beside 3 busy processes",
+    }
     names |= {f"workers {n}": f"Rapport, {n} workers" for n in (2, 4)}
+    names = {"strangers": "strangers, 1 worker with the linker", **names}
     for key, name in names.items():
         one = found[key]
         in_turns = ", ".join(f"{turn[key]['cpu'] * 1e6:.0f}" for turn in found["turns"])
