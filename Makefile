@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := pyproject.toml constraints.txt
+QUIX := $(VENV)/quix
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo cluster test chaos check bench bench-kafka clean
@@ -34,7 +35,7 @@ check: $(VENV)/.dev ## lint, format, types and the import rules
 bench: $(VENV)/.runtime ## the speed report of this machine
 	@$(BIN)/rapport bench --all --report docs/benchmarks.md
 
-bench-kafka: $(VENV)/.dev ## the same on Kafka, beside plain Faust; needs Java 17 and Maven, takes half an hour
+bench-kafka: $(VENV)/.dev $(QUIX)/.ready ## the same on Kafka, beside its opponents; needs Java 17 and Maven, takes an hour
 	@PYTHONPATH=tests $(BIN)/python benchmarks/on_kafka.py --profiles 1000000 --report docs/benchmarks_kafka.md
 
 clean: ## remove the virtual environment and the caches, never data
@@ -56,3 +57,9 @@ $(VENV)/.runtime: $(LOCK) | $(BIN)/python
 $(VENV)/.dev: $(LOCK) | $(BIN)/python
 	@$(PIP) install --constraint constraints.txt --editable '.[cluster,dev]'
 	@touch $@ $(VENV)/.runtime
+
+# An opponent of the benchmark: its bounds and ours do not meet, so it gets an environment of its own.
+$(QUIX)/.ready: benchmarks/quix.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(QUIX)
+	@$(QUIX)/bin/python -m pip --disable-pip-version-check --quiet install --requirement benchmarks/quix.txt
+	@touch $@

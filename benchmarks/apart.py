@@ -1,4 +1,4 @@
-"""What is measured in a process of its own: plain Faust, recovery, the linker. Their processor time is theirs alone."""
+"""What is measured in a process of its own, so that its processor time is its own: opponents, recovery, the linker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from aiokafka import TopicPartition
 from kafka import KafkaProducer
 
 import plain_faust
-from rapport.bench.throughput import first_contacts, mixed_events
+from fold import PARTITIONS, TAKEN
+from rapport.bench.events import first_contacts, mixed_events
 from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR
 from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processor_seconds, shop
 from stream.clock import wall_now
 from stream.kafka import topics as topology
-from stream.kafka.clients import connection
+from stream.kafka.clients import admin, connection
 from stream.kafka.cluster import Cluster
 from stream.kafka.lane import Lane
 from stream.kafka.lanestore import Memory
@@ -31,6 +32,10 @@ from stream.kafka.ownership import LINKER
 from stream.kafka.recovery import bounds, reader
 from stream.kafka.recovery import recovered as recover
 
+QUIX = Path(__file__).with_name("quix.py")
+QUIX_TOPIC = "quix-events"
+QUIX_PYTHON = Path(__file__).parents[1] / ".venv" / "quix" / "bin" / "python"
+"""In the environment that `make` prepares for it."""
 QUIET = 3.0
 """Seconds in which plain Faust learns the identifiers that first contacts named."""
 
@@ -41,31 +46,56 @@ def in_own_process(measure: Callable[..., Any], *given: Any) -> Any:
         return pool.apply(measure, given)
 
 
-# --- plain Faust ------------------------------------------------------------------------------------------------------
+# --- the opponents ----------------------------------------------------------------------------------------------------
 
 
 def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, float]:
-    """One worker of plain Faust: first every customer once, then the events."""
-    cluster = Cluster((address,), folder, prefix=f"{folder.name}-", partitions=plain_faust.PARTITIONS)
+    """One worker of plain Faust."""
+    topics = (*plain_faust.TOPICS, *plain_faust.CHANGELOGS)
+    command = (sys.executable, plain_faust.__file__)
+    return _opponent(address, folder, events, customers, command, topics, lambda _taken, _cluster: time.sleep(QUIET))
+
+
+def quix(address: str, folder: Path, events: int, customers: int) -> dict[str, float]:
+    """One worker of Quix Streams."""
+    return _opponent(address, folder, events, customers, (str(QUIX_PYTHON), str(QUIX)), (QUIX_TOPIC,), _committed)
+
+
+def _opponent(
+    address: str,
+    folder: Path,
+    events: int,
+    customers: int,
+    program: Sequence[str],
+    topics: Sequence[str],
+    settled: Callable[[int, Cluster], None],
+) -> dict[str, float]:
+    """First every customer once, then the events; `settled` returns when what was taken so far is done with.
+
+    The rate is that of taking, the processor time counts until all is settled.
+    """
+    cluster = Cluster((address,), folder, prefix=f"{folder.name}-", partitions=PARTITIONS)
     folder.mkdir(parents=True)
-    make_topics(cluster, (*plain_faust.TOPICS, *plain_faust.CHANGELOGS))
-    command = [sys.executable, plain_faust.__file__, address, cluster.prefix, str(folder / "data")]
+    make_topics(cluster, topics)
     with (folder / "log").open("wb") as log:
+        command = [*program, address, cluster.prefix, str(folder / "data")]
         worker = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        taken = folder / "data" / plain_faust.TAKEN
+        taken = folder / "data" / TAKEN
         _until(worker, lambda: _number(taken) == 0)
         now = wall_now()
-        _send(cluster, first_contacts(range(customers), now - 2 * HOUR))
+        _send(cluster, topics[0], first_contacts(range(customers), now - 2 * HOUR))
         _until(worker, lambda: _number(taken) >= customers)
-        time.sleep(QUIET)
+        settled(customers, cluster)
         pace_before = pace()
         used = processor_seconds([worker.pid])
         with held([worker.pid]):
-            _send(cluster, mixed_events(events, customers, now - HOUR))
+            _send(cluster, topics[0], mixed_events(events, customers, now - HOUR))
         started = time.monotonic()
         _until(worker, lambda: _number(taken) >= customers + events)
-        seconds, used = time.monotonic() - started, processor_seconds([worker.pid]) - used
+        seconds = time.monotonic() - started
+        settled(customers + events, cluster)
+        used = processor_seconds([worker.pid]) - used
         return {
             "rate": events / seconds,
             "per_core": events / used,
@@ -76,6 +106,17 @@ def plain(address: str, folder: Path, events: int, customers: int) -> dict[str, 
     finally:
         worker.terminate()
         worker.wait(30)
+
+
+def _committed(taken: int, cluster: Cluster) -> None:
+    """Waits until Quix Streams has committed so many events."""
+    until = time.monotonic() + PATIENCE
+    with admin(cluster) as client:
+        group = f"{cluster.prefix}quix"
+        while sum(max(each.offset, 0) for each in client.list_group_offsets(group)[group].values()) < taken:
+            if time.monotonic() > until:
+                raise TimeoutError(f"Quix Streams commits no {taken:,} events within {PATIENCE:.0f} s")
+            time.sleep(LOOK)
 
 
 def _number(file: Path) -> int:
@@ -89,17 +130,16 @@ def _until(worker: subprocess.Popen[bytes], there: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not there():
         if time.monotonic() > until:
-            raise TimeoutError(f"plain Faust takes longer than {PATIENCE:.0f} s")
+            raise TimeoutError(f"the opponent takes longer than {PATIENCE:.0f} s")
         if worker.poll() is not None:
-            raise RuntimeError(f"plain Faust ended with {worker.returncode}")
+            raise RuntimeError(f"the opponent ended with {worker.returncode}")
         time.sleep(LOOK)
 
 
-def _send(cluster: Cluster, lines: Iterable[bytes]) -> None:
+def _send(cluster: Cluster, topic: str, lines: Iterable[bytes]) -> None:
     producer = KafkaProducer(acks="all", batch_size=512 * 1024, linger_ms=5, **connection(cluster))
-    topic = cluster.topic(plain_faust.TOPICS[0])
     for line in lines:
-        producer.send(topic, line, key=orjson.loads(line)["userId"].encode())
+        producer.send(cluster.topic(topic), line, key=orjson.loads(line)["userId"].encode())
     producer.flush()
     producer.close()
 

@@ -1,9 +1,9 @@
-"""The benchmark on Kafka: Rapport's workers beside what a good engineer would write with stock Faust.
+"""The benchmark on Kafka: Rapport's workers beside what a good engineer would write with Faust or Quix Streams.
 
     make bench-kafka                                                 everything, into docs/benchmarks_kafka.md
     PYTHONPATH=tests python benchmarks/on_kafka.py --events 20000
 
-One broker, one run, the same events (`rapport.bench.throughput.mixed_events`) for both, turn by turn. Compared is
+One broker, one run, the same events (`rapport.bench.events.mixed_events`) for all, turn by turn. Compared is
 processor time of the worker processes, so that broker, feeder and whatever else the machine does count for nobody; they
 still slow each other down through shared caches, and a machine's pace changes with its neighbours, so it stands beside
 each figure.
@@ -19,14 +19,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from apart import in_own_process, linked, plain, recovered
+from apart import in_own_process, linked, plain, quix, recovered
 from half_load import STARTING, half_load
 from on_kafka_report import rendered
-from rapport.bench.throughput import first_contacts, machine, mixed_events
+from rapport.bench.events import first_contacts, mixed_events
+from rapport.bench.throughput import machine
 from rapport.demo.broker import JarBroker
 from schemas import codec
 from schemas.instant import HOUR
@@ -38,6 +40,8 @@ BUSY = 3
 """Processes beside one worker, to see what sharing this machine's cores costs it: as many as four workers have."""
 CONTACT_FRACTION = 4
 """Events a customer, as in the standard run of `make bench`."""
+STRANGERS = 3
+"""Times as many events of strangers."""
 CONTACTS = 50_000
 """Profiles that are made at once."""
 SINK_SETTLES = 6.0
@@ -47,13 +51,14 @@ SINK_SETTLES = 6.0
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--turns", type=int, default=TURNS, help="how often everything is measured")
     parser.add_argument("--profiles", type=int, default=0, help="measure the memory of a worker that has so many, too")
     parser.add_argument("--report", type=Path, help="write the report to this file, too")
     asked = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-kafka-"))
     try:
         with _broker() as broker:
-            found = _everything(asked.events, folder, broker)
+            found = _everything(asked.events, asked.turns, folder, broker)
             if asked.profiles:
                 _say(f"{asked.profiles:,} profiles")
                 found["profiles"] = _with_profiles(asked.profiles, folder, broker)
@@ -75,22 +80,27 @@ def _broker() -> Iterator[JarBroker]:
         broker.stop()
 
 
-def _everything(events: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
+def _everything(events: int, turns: int, folder: Path, broker: JarBroker) -> dict[str, Any]:
     found: dict[str, Any] = {"events": events, "customers": events // CONTACT_FRACTION, "turns": []}
     customers = found["customers"]
-    for number in range(TURNS + 1):
+    for number in range(turns + 1):
         turn: dict[str, Any] = {}
         if number:
             found["turns"].append(turn)
-            _say(f"turn {number} of {TURNS}: plain Faust")
+            _say(f"turn {number} of {turns}: plain Faust")
             turn["plain"] = in_own_process(plain, broker.address, folder / f"plain-{number}", events, customers)
+            _say(f"turn {number} of {turns}: Quix Streams")
+            turn["quix"] = in_own_process(quix, broker.address, folder / f"quix-{number}", events, customers)
+            _say(f"turn {number} of {turns}: Rapport, strangers")
+            with Stack(folder, broker.address, f"strangers-{number}-") as stack:
+                turn["strangers"] = _strangers(stack, broker.pid, STRANGERS * events, STRANGERS * customers)
         for workers, others in ((1, 0), (1, BUSY), (2, 0), (4, 0)):
             name = f"{workers} beside {others}" if others else f"workers {workers}"
-            _say(f"turn {number} of {TURNS}: Rapport, {name}")
+            _say(f"turn {number} of {turns}: Rapport, {name}")
             with Stack(folder, broker.address, f"{name.replace(' ', '-')}-{number}-") as stack:
                 one = turn[name] = _drained(stack, broker.pid, workers, others, events, customers)
                 _say(f"{one['per_core']:,.0f} events a worker core second, pace {one['pace']:.0f}")
-                if number == TURNS and not others:
+                if number == turns and not others:
                     found |= _once(stack, workers, customers, folder, broker)
     return found
 
@@ -133,6 +143,26 @@ def _drained(stack: Stack, broker: int, workers: int, others: int, events: int, 
         "triggers": stack.total("rapport_triggers_total"),
         "decisions": stack.total("rapport_decisions_total"),
         "memory": max(map(peak_memory, stack.pids())),
+    }
+
+
+def _strangers(stack: Stack, broker: int, events: int, customers: int) -> Mapping[str, Any]:
+    """One worker and the linker get events of people whom nobody has seen before, backlog by backlog."""
+    plan = shop()
+    stack.create_topics()
+    stack.start_workers(1)
+    lines = mixed_events(events, customers, time.time_ns() // 1_000 - HOUR, visitors=True)
+    backlogs = []
+    while backlog := accepted(islice(lines, events // STRANGERS), plan):
+        backlogs.append(_through(stack, backlog, broker, rest=True))
+    return {
+        "rate": events / sum(each["events"] / each["rate"] for each in backlogs),
+        "cpu": sum(each["cpu"] * each["events"] for each in backlogs) / events,
+        "per_core": events / sum(each["cpu"] * each["events"] for each in backlogs),
+        "events": events,
+        "merges": stack.total("rapport_merged_total"),
+        "memory": max(map(peak_memory, stack.pids())),
+        "pace": sum(each["pace"] for each in backlogs) / len(backlogs),
     }
 
 

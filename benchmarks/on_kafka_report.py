@@ -1,20 +1,16 @@
-"""What the benchmark on Kafka found, as the page docs/benchmarks_kafka.md, and what follows for a larger cluster."""
+"""What the benchmark on Kafka found, as the page docs/benchmarks_kafka.md, beside its goals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from larger_cluster import larger_cluster
+
 Found = Mapping[str, Any]
 
 BESIDE = "1 beside 3"
 """One worker, measured while three other processes are busy."""
-WORKERS = 10
-LANES = 100
-PROFILES = 10_000_000
-DISK = 500e6
-"""Bytes/s: what a broker's single NVMe disk writes for long, to reckon with."""
-
 _HEAD = """\
 # Benchmarks on Kafka
 
@@ -27,7 +23,7 @@ that optimizes what runs often; a turn of all workers that does not count goes b
 
 *Per worker core* is events by processor seconds of the worker processes, all their threads included: what a worker gets
 from one core of its own. *Pace* is how fast the machine made a small calculation around that moment, against its
-fastest of this run: it depends on its neighbours, and everything else is as much slower. Plain Faust and workers were
+fastest of this run: it depends on its neighbours, and everything else is as much slower. Opponents and workers were
 measured {count} times, turn by turn; shown are those with the middle processor time, and of ratios the middle of all
 turns.
 
@@ -45,11 +41,34 @@ to do with it; they are in the pace that stands there.
 | | events/s here | per worker core | µs an event | µs in all turns | memory a worker | pace |
 |---|---|---|---|---|---|---|"""
 
-_OPPONENT = """
-*Plain Faust* is [benchmarks/plain_faust.py](../benchmarks/plain_faust.py): one JSON event a record, tables in RocksDB
-for profiles, identifiers and open windows, the same fold and rules, tuned as far as Faust's settings go. It promises
-less: its changes and outputs are not atomic, and it merges nobody. Accepting an event ({accept:.0f} µs) and sending it
-({feed:.0f} µs) happen before a worker gets it; plain Faust is sent raw events and checks nothing of them.
+_OPPONENTS = """
+*Strangers* are people whom nobody has seen before: {events:,} events in three backlogs, {merges:,} merges, one worker
+with the linker. Their rate is compared with that of one worker for known customers, of the same turn; the processor
+time counts until nothing that they caused moves any more.
+
+## The opponents
+
+What is done with an event, and what for:
+
+| | plain Faust | Quix Streams | Rapport |
+|---|---|---|---|
+| checked, its clock corrected, or refused with a reason | no | no | yes |
+| duplicates dropped | of the user's last 50 events | of the user's last 50 events | of 7 days |
+| profile folded | yes | yes | yes |
+| identifiers | listed, and a table of them | listed | looked up by all of them |
+| people merged and split | no | no | yes |
+| rules at once | yes | no | yes |
+| windows and timers | yes | no | yes |
+| triggers and decisions written | yes | no | yes |
+| facts for analytics written | no | no | yes |
+| profile, outputs and positions are one | no, each by itself | yes, every 5 s | yes, every run (50 ms) |
+| µs an event | {plain:.0f} | {quix:.0f} | {everything:.0f}: accept {accept:.0f}, send {feed:.0f}, take {one:.0f} |
+
+Both are given one JSON event a record, raw and keyed by user, and use [the same fold](../benchmarks/fold.py).
+*Plain Faust* is [benchmarks/plain_faust.py](../benchmarks/plain_faust.py) with tables in RocksDB, tuned as far as its
+settings go. *Quix Streams* is [benchmarks/quix.py](../benchmarks/quix.py), exactly once, with state in RocksDB and its
+changelog, and settings as they come; its processor time counts until all is committed. Compared is always the processor
+time of the whole process.
 """
 
 _HALF_LOAD = """\
@@ -64,21 +83,6 @@ shared by broker, worker, and those who send, receive and ask. Events are accept
 | events/s | worker, broker: cores | triggers | p50 | p99 | questions | p50 | p95 | idle p50 | p95 | pace |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
-_LARGER = """
-## What a larger cluster would carry
-
-By arithmetic from the figures above, for {workers} workers with a core each, {lanes} partitions and one broker:
-
-| | |
-|---|---|"""
-
-_BREAKS = """
-**The broker breaks first**: a disk that writes {disk:,.0f} MB/s for long is full at {ceiling:,.0f} events/s, that is
-with {filling:.0f} workers, and {workers} workers keep {cores:.0f} of its cores busy. With three brokers and three
-copies each writes as much, so a larger cluster needs more brokers than copies, and partitions spread by
-themselves. Next is the linker, the one lane that cannot be split, when more events than shown above are somebody's
-first. Lanes come last: {lanes} of them allow {lanes} workers."""
-
 
 def rendered(found: Found, machine: str) -> str:
     """The page as Markdown."""
@@ -89,13 +93,24 @@ def rendered(found: Found, machine: str) -> str:
     lines = [_HEAD.format(machine=machine, count=len(turns), **found)]
     lines += map(_row, _goals(seen, fastest))
     lines += [_WORKERS.format(**found), *map(_row, _by_worker(seen, fastest))]
-    one = seen["workers 1"]
-    lines.append(_OPPONENT.format(accept=one["accept"] * 1e6, feed=one["feed"] * 1e6))
+    lines.append(_OPPONENTS.format(**_opponents(seen)))
     lines.append(_HALF_LOAD.format(rounds=len(found["half load"])))
     lines += [_row(_half_load(each, fastest)) for each in found["half load"]]
-    lines.append(_LARGER.format(workers=WORKERS, lanes=LANES))
-    lines += map(_row, _larger(seen))
-    return "\n".join([*lines, *_breaks(seen)])
+    return "\n".join([*lines, *larger_cluster(seen)])
+
+
+def _opponents(found: Found) -> dict[str, float]:
+    one, new = found["workers 1"], found["strangers"]
+    prices = {"plain": found["plain"]["cpu"], "quix": found["quix"]["cpu"], "one": one["cpu"]}
+    prices |= {"accept": one["accept"], "feed": one["feed"], "everything": _all_in(found)}
+    figures = {name: price * 1e6 for name, price in prices.items()}
+    return {**figures, "events": new["events"], "merges": int(new["merges"])}
+
+
+def _all_in(turn: Found) -> float:
+    """Seconds of processor that an event costs Rapport from its bytes to its profile."""
+    one = turn["workers 1"]
+    return float(one["accept"] + one["feed"] + one["cpu"])
 
 
 def _paces(value: Any) -> Iterator[float]:
@@ -132,9 +147,17 @@ def _goals(found: Found, fastest: float) -> Iterator[tuple[str, str, str, str]]:
     def at(measured: Found) -> str:
         return f"{measured['pace'] / fastest:.2f}"
 
+    beside_known = _middle_of(found, lambda turn: turn["strangers"]["rate"] / turn["workers 1"]["rate"])
+    per_core = _middle_of(found, lambda turn: turn["workers 1"]["cpu"] / turn["strangers"]["cpu"])
+    new = found["strangers"]
+    told = f"{beside_known:.2f}, per core {per_core:.2f}: {new['rate']:,.0f} events/s against {one['rate']:,.0f}"
+    yield "strangers beside known customers, one worker", "0.6", told, at(new)
     yield "plain Faust, events/s", "3,000", f"{plain['per_core']:,.0f} a core", at(plain)
     times = _middle_of(found, lambda turn: turn["plain"]["cpu"] / turn["workers 1"]["cpu"])
     yield "Rapport beside it, per core", "5 times", f"{times:.1f} times", at(one)
+    dearer = _middle_of(found, lambda turn: _all_in(turn) / turn["quix"]["cpu"])
+    price = f"{dearer:.1f} times: {_all_in(found) * 1e6:.0f} µs against {found['quix']['cpu'] * 1e6:.0f}"
+    yield "all of it beside what Quix Streams does, CPU", "at most its price", price, at(found["quix"])
     yield "Rapport, per worker core", "20,000 events/s", f"{one['per_core']:,.0f} events/s", at(one)
 
     def more(key: str) -> str:
@@ -158,8 +181,14 @@ def _goals(found: Found, fastest: float) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _by_worker(found: Found, fastest: float) -> Iterator[tuple[str, ...]]:
-    names = {"plain": "plain Faust", "workers 1": "Rapport, 1 worker", BESIDE: "the same beside 3 busy processes"}
+    names = {
+        "plain": "plain Faust",
+        "quix": "Quix Streams",
+        "workers 1": "Rapport, 1 worker",
+        BESIDE: "the same beside 3 busy processes",
+    }
     names |= {f"workers {n}": f"Rapport, {n} workers" for n in (2, 4)}
+    names = {"strangers": "strangers, 1 worker with the linker", **names}
     for key, name in names.items():
         one = found[key]
         in_turns = ", ".join(f"{turn[key]['cpu'] * 1e6:.0f}" for turn in found["turns"])
@@ -192,46 +221,4 @@ def _half_load(one: Found, fastest: float) -> tuple[str, ...]:
         f"{one['idle p50']:.1f} ms",
         f"{one['idle p95']:.1f} ms",
         f"{one['pace'] / fastest:.2f}",
-    )
-
-
-# --- arithmetic -------------------------------------------------------------------------------------------------------
-
-
-def _written(one: Found) -> float:
-    """Bytes an event costs the broker's disk: itself, itself again as a fact, and its rows."""
-    return float(2 * one["line"] + one["row_bytes"])
-
-
-def _larger(found: Found) -> Iterator[tuple[str, str]]:
-    one, recovery = found["workers 1"], found["recovery"]
-    rate = WORKERS * one["per_core"]
-    rows = PROFILES * one["first"]["rows"]
-    yield "events/s", f"{WORKERS} x {one['per_core']:,.0f} = {rate:,.0f}, {rate / LANES:,.0f} a lane"
-    written = f"2 x {one['line']:,.0f} B (event and fact) + {one['row_bytes']:,.0f} B of rows"
-    yield "written to the broker", f"{written} an event = {rate * _written(one) / 1e6:,.0f} MB/s"
-    yield "read from the broker", f"events by workers, facts by sinks: {rate * 2 * one['line'] / 1e6:,.0f} MB/s"
-    busy = f"{one['broker'] * 1e6:.0f} µs an event = {rate * one['broker']:.1f} cores"
-    yield "the broker's processor", busy
-    transactions = rate * one["transactions"]
-    yield "transactions", f"{transactions:,.0f}/s at the batching measured here"
-    newcomers = found["linker"]["per_core"] / 2
-    share = newcomers / rate
-    yield "new customers (two links each)", f"{newcomers:,.0f}/s from the one linker: {share:.0%} of the events"
-    seconds = rows / WORKERS / recovery["per_core"]
-    lost = f"{rows / WORKERS:,.0f} rows at {recovery['per_core']:,.0f}/s = {seconds:,.0f} s"
-    yield f"a lost disk, {PROFILES:,} profiles in all", lost
-
-
-def _breaks(found: Found) -> Iterator[str]:
-    one = found["workers 1"]
-    ceiling = DISK / _written(one)
-    cores = WORKERS * one["per_core"] * one["broker"]
-    yield _BREAKS.format(
-        disk=DISK / 1e6,
-        ceiling=ceiling,
-        filling=ceiling / one["per_core"],
-        workers=WORKERS,
-        cores=cores,
-        lanes=LANES,
     )

@@ -3,9 +3,9 @@
     python plain_faust.py BROKER PREFIX DATA
 
 One JSON event a record, keyed by user. Tables in RocksDB hold a profile per user, the open windows of a user, and the
-user of each identifier, the last in an agent of its own because an identifier has its own partition. The fold and the
-rules are those of `examples/shop`, written down by hand. Like most such programs it promises less than Rapport: changes
-and what they cause are not atomic, nobody merges two users, and events are remembered by the last 50 message ids.
+user of each identifier, the last in an agent of its own because an identifier has its own partition. The fold
+(`fold.py`) and the rules are those of `examples/shop`, written down by hand. Like most such programs it promises less
+than Rapport: changes and what they cause are not atomic, and nobody merges two users.
 """
 
 from __future__ import annotations
@@ -15,99 +15,27 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import faust
 from faust.transport.producer import ProducerBuffer
 
-Json = dict[str, Any]
+from fold import PARTITIONS, RECENT, TAKEN, Json, fold, identifiers_of, name_of, newcomer, seen, time_of
 
 HOUR = 3_600
 DAY = 24 * HOUR
 LATE_AFTER = 3 * DAY
 ANY = "*"
 """The key of a change that closes all windows of a rule."""
-RECENT = 50
-"""Events and orders kept in a profile."""
-PARTITIONS = 8
 TOPICS = ("plain-events", "plain-identifiers", "plain-due", "plain-triggers", "plain-decisions")
 """What it reads and writes; with its changelogs, what must exist before it starts."""
 TABLES = ("profiles", "windows", "identifiers")
 CHANGELOGS = tuple(f"plain-{table}-changelog" for table in TABLES)
 """As Faust names them. It would make them itself, and refuses its partitions when brokers tell of them too late."""
-TAKEN = "taken"
-"""A file in the data folder: how many events have been taken so far."""
 CHANGES_WAITING = 10_000
 """Writes of tables on their way to the broker; with Faust's 100 it stands still most of the time."""
 _STORE = {"write_buffer_size": 8 << 20, "block_cache_size": 16 << 20, "max_open_files": 64}
-
-
-# --- the fold ---------------------------------------------------------------------------------------------------------
-
-
-def fold(profile: Json, event: Json, name: str, at: float) -> None:
-    """Counts an event into its user's profile."""
-    counted = profile["names"].setdefault(name, [0, at, at])
-    counted[0] += 1
-    counted[1] = min(counted[1], at)
-    counted[2] = max(counted[2], at)
-    profile["count"] += 1
-    profile["first"] = min(profile["first"], at)
-    profile["last"] = max(profile["last"], at)
-    channel = event["context"].get("channel")
-    if channel:
-        used = profile["channels"].setdefault(channel, [0, at])
-        used[0] += 1
-        used[1] = max(used[1], at)
-    for trait, value in (event.get("traits") or {}).items():
-        known = profile["traits"].get(trait)
-        if known is None or known[1] <= at:
-            profile["traits"][trait] = [value, at]
-    if name in ("Order Completed", "Order Refunded"):
-        _order(profile["orders"], event["properties"], name, at)
-    recent = profile["recent"]
-    recent.append([at, event["messageId"], name])
-    del recent[:-RECENT]
-
-
-def _order(orders: Json, properties: Json, name: str, at: float) -> None:
-    kept = orders.setdefault(properties["order_id"], {"total": 0.0, "refunded": 0.0, "at": at})
-    if name == "Order Completed":
-        kept.update(total=properties.get("total", 0.0), currency=properties.get("currency"), at=at)
-    else:
-        kept["refunded"] += properties.get("total", 0.0)
-    if len(orders) > RECENT:
-        del orders[min(orders, key=lambda order: orders[order]["at"])]
-
-
-def newcomer() -> Json:
-    return {
-        "count": 0,
-        "first": float("inf"),
-        "last": 0.0,
-        "names": {},
-        "channels": {},
-        "traits": {},
-        "orders": {},
-        "identifiers": [],
-        "recent": [],
-        "fired": {},
-    }
-
-
-def identifiers_of(event: Json) -> Iterator[str]:
-    if anonymous := event.get("anonymousId"):
-        yield f"anonymous_id:{anonymous}"
-    traits = event.get("traits") or {}
-    if email := traits.get("email"):
-        yield f"email:{email.strip().lower()}"
-    if phone := traits.get("phone"):
-        yield f"phone:{phone}"
-    card = traits.get("loyalty_card") or (event.get("properties") or {}).get("loyalty_card")
-    if card:
-        yield f"loyalty_card:{card}"
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
@@ -193,10 +121,9 @@ class Platform:
     async def take(self, user: str, event: Json) -> None:
         """One event of a user."""
         self.taken += 1
-        name = event["event"] if event["type"] == "track" else event["type"]
-        at = datetime.fromisoformat(event["timestamp"]).timestamp()
+        name, at = name_of(event), time_of(event)
         profile = self.profiles.get(user) or newcomer()
-        if any(seen[1] == event["messageId"] for seen in profile["recent"]):
+        if seen(profile, event):
             return
         for identifier in identifiers_of(event):
             if identifier not in profile["identifiers"]:

@@ -35,6 +35,7 @@ from stream.core.owners import FAILURES, HomeLane, LinkerLane, unreadable
 from stream.core.plan import Plan
 from stream.core.timers import Timers, Wait
 from stream.core.watermark import NOBODY
+from stream.embedded.stages import Watch, unwatched
 from stream.embedded.store import LAKE, PUBLISHED, STATE, LocalStore
 
 CHUNK = 32
@@ -72,12 +73,16 @@ class _Failed(Exception):
 class Engine:
     """One data folder, open for writing. Use it as a context manager."""
 
-    def __init__(self, folder: Path, store: LocalStore, plan: Plan) -> None:
+    def __init__(self, folder: Path, store: LocalStore, plan: Plan, watch: Watch = unwatched) -> None:
         self.folder = folder
         self.counts = Counts()
         self._store = store
         self._plan = plan
         self._lake = Lake(folder / LAKE)
+        self._encode = watch("encode rows", lambda: self._rows.encode())
+        self._as_columns = watch("columns", batch)
+        self._write = watch("write", store.commit)
+        self._write_parquet = watch("parquet", self._lake.flush)
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
         self.counts.profiles = state.get("profiles", 0)
@@ -97,14 +102,14 @@ class Engine:
         self._linker = LinkerLane(Linker(self._store, self._plan.identity))
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan) -> Engine:
-        """Opens a data folder, new or old, and finishes what a crash left.
+    def open(cls, folder: Path, plan: Plan, watch: Watch = unwatched) -> Engine:
+        """Opens a data folder, new or old, and finishes what a crash left. `watch` sees where the time of a run goes.
 
         Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
         """
         store = LocalStore(folder)
         try:
-            engine = cls(folder, store, plan)
+            engine = cls(folder, store, plan, watch)
             engine._recover()
         except BaseException as error:
             store.release(error)
@@ -165,7 +170,7 @@ class Engine:
 
     def publish(self) -> PublishReport:
         """Everything taken so far as Parquet and in the published DuckDB."""
-        self._flush()
+        self.flush()
         return publish(self.folder / LAKE, self.folder / PUBLISHED)
 
     # --- a run ------------------------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ class Engine:
         try:
             for place, each in enumerate(inputs, first):  # noqa: B007 - where it failed
                 self._step(each)
-            self._rows.encode()
+            self._encode()
         except FAILURES as error:
             raise _Failed(place) from error
         if len(self._home.effects.facts) >= COLUMNS:
@@ -213,7 +218,7 @@ class Engine:
         """Facts become columns while they are fresh in the processor's cache; nothing is written yet."""
         facts = self._home.effects.facts
         if facts:
-            self._facts.append(batch("facts", facts))
+            self._facts.append(self._as_columns("facts", facts))
             facts.clear()
 
     def _deliver(self, now: int) -> None:
@@ -266,18 +271,18 @@ class Engine:
         self.counts.profiles += effects.profiles
 
         rows[STATE] = self._state()
-        self._store.commit(rows, log)
+        self._write(rows, log)
         for topic, (made, _) in taken.items():
             self._lake.append(topic, self._outputs[topic] - made.num_rows, self._outputs[topic], made)
         if self._lake.buffered >= FLUSH_ROWS:
-            self._flush()
+            self.flush()
 
     def _state(self) -> bytes:
         return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles})
 
-    def _flush(self) -> None:
-        """Outputs into Parquet; then the store need not keep them any longer."""
-        published = self._lake.flush()
+    def flush(self) -> None:
+        """Everything taken so far as Parquet; then the store need not keep it any longer."""
+        published = self._write_parquet()
         done: dict[bytes, bytes | None] = {}
         for topic in OUTPUTS:
             for key, _ in self._store.scan_log(_prefix(topic)):
