@@ -79,7 +79,7 @@ class Engine:
         self._store = store
         self._plan = plan
         self._lake = Lake(folder / LAKE)
-        self._encode = watch("encode rows", lambda: self._rows.encode())
+        self._watch = watch
         self._as_columns = watch("columns", batch)
         self._write = watch("write", store.commit)
         self._write_parquet = watch("parquet", self._lake.flush)
@@ -95,6 +95,7 @@ class Engine:
     def _open_lanes(self) -> None:
         """The owners of the rows as they were committed."""
         self._rows = Rows(self._store)
+        self._encode = self._watch("encode rows", self._rows.encode)
         self._timers = Timers(self._store.scan(b"w"))
         self._home = Home(self._rows, self._plan, self._timers)
         expiry = Expiry(self._rows, self._store, self._plan.identity.forget_after)

@@ -12,7 +12,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Watch(Protocol):
-    """Gets a stage and its function once, when the engine opens; returns what the engine calls in its place."""
+    """Gets a stage and its function when the engine opens its rows; returns what the engine calls in its place."""
 
     def __call__(self, stage: Stage, function: Function, /) -> Function: ...
 
