@@ -16,7 +16,7 @@ import pytest
 from kafka_broker import JarBroker
 from local_cluster import LocalCluster
 from rapport.customers.cluster import got
-from rapport.http.server import bound
+from rapport.http.serve import bound
 from rapport.http.worker import _any_takes_a_connection
 from rapport.plan.folder import digest, load
 from rapport_shell import SHOP, ran
