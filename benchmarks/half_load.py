@@ -84,7 +84,7 @@ def half_load(stack: Stack, customers: int, broker: int, say: Callable[[str], No
     for _ in range(ROUNDS):
         rate = _capacity(stack, customers, next(seeds)) / 2
         rounds.append(_round(stack, rate, customers, next(seeds), broker))
-        told = "{rate:,.0f} events/s: {trigger p99:.0f} ms, {profile p95:.1f} ms ({profile ratio:.1f} times), pace {pace:.0f}"
+        told = "{rate:,.0f} events/s: {trigger p99:.0f} ms, {profile p95:.1f} ms, {profile ratio:.1f} times, {pace:.0f}"
         say(told.format(**rounds[-1]))
     return rounds
 

@@ -27,6 +27,8 @@ HOPS = 8
 """Pointers followed before a customer counts as on the move; a chain is cut short when the linker's orders arrive."""
 PATIENCE = 2.0
 """Seconds another worker may take to answer."""
+MAX_ASKED = 100
+"""Questions to other workers at a time: where one of them hangs, they must not gather here."""
 MOVING = "this customer is being merged or split right now: ask again"
 NOBODY = "nobody has this identifier"
 
@@ -60,6 +62,7 @@ class Customers:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._own_url = own_url
         self._others: aiohttp.ClientSession | None = None
+        self._asked = 0
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -113,9 +116,14 @@ class Customers:
         owner = self._homes.owner(partition)
         if owner is None or owner == self._own_url or hops > HOPS:
             return Json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
+        if self._asked >= MAX_ASKED:
+            return Json({"error": "too many questions wait for other workers: ask again"}, 503)
         assert self._others is not None
+        self._asked += 1
         try:
             async with self._others.get(owner + PATH, params={"id": key, "hops": str(hops)}) as told:
                 return Response(await told.read(), told.status, media_type=told.content_type)
         except (aiohttp.ClientError, TimeoutError):
             return Json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)
+        finally:
+            self._asked -= 1

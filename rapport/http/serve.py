@@ -17,16 +17,15 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
+from httptools import HttpParserError
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from schemas.errors import UsageError
 
 MAX_CONNECTIONS = 500
 """Open at a time. A process has 1,024 files by default, and RocksDB and Kafka need theirs."""
-MAX_TASKS = 2 * MAX_CONNECTIONS
-"""Requests being answered, those included whose clients have left meanwhile; one more gets 503."""
-MAX_PIPELINED = 100
+MAX_PIPELINED = 16
 """Requests that wait on a connection for the one before."""
 MAX_HEAD_BYTES = 16 * 1024
 """Of a request, all but its body; give or take what one read brings."""
@@ -39,9 +38,14 @@ T = TypeVar("T")
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, with bounds on what a client can make it hold, and for how long."""
+    """uvicorn's connection, with bounds on what a client can make it hold, and for how long.
+
+    Tested against the pinned version: part of what it overrides is private to uvicorn.
+    """
 
     transport: asyncio.Transport
+    _answering: RequestResponseCycle | None = None
+    """The request being answered, or the last one. uvicorn only knows the newest, which may wait behind it."""
     _deadline: asyncio.TimerHandle
     _idle_since: float
     _head_bytes = 0
@@ -55,21 +59,32 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
+        self._forget_answer()
         super().connection_lost(exc)
+        # What uvicorn keeps of a lost connection knows it, and a worker collects cycles seldom.
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if self._head_bytes > MAX_HEAD_BYTES:
             self.send_400_response(f"The head of a request has at most {MAX_HEAD_BYTES:,} bytes.")
-        elif len(self.pipeline) > MAX_PIPELINED:
-            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            self._forget_answer()
+            super().send_400_response(msg)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # behind a chunked body come trailers, which uvicorn would take for headers
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.abort()
+            raise HttpParserError("too many requests at once")
         self._in_head = False
         super().on_headers_complete()
 
@@ -82,19 +97,34 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._deadline.cancel()
-        self._expect_more()
+        if not self.transport.is_closing():
+            self._deadline.cancel()
+            self._expect_more()
         super().on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _expect_more(self) -> None:
+        self._idle_since = time.perf_counter()  # a loop's own clock stands still within a turn
+        self._deadline = self.loop.call_later(IDLE_TIMEOUT, self.abort)
 
     def _make_room(self) -> None:
         """Closes the connection that has been idle longest, so that a probe gets in however many say nothing."""
         ours = (each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing())
-        idle = (each for each in ours if not each.cycle or each.cycle.response_complete)
-        min(idle, key=lambda each: each._idle_since).transport.abort()
+        idle = (each for each in ours if each._answering is None or each._answering.response_complete)
+        min(idle, key=lambda each: each._idle_since).abort()
 
-    def _expect_more(self) -> None:
-        self._idle_since = time.perf_counter()  # a loop's own clock stands still within a turn
-        self._deadline = self.loop.call_later(IDLE_TIMEOUT, self.transport.abort)
+    def abort(self) -> None:
+        self._forget_answer()
+        self.transport.abort()
+
+    def _forget_answer(self) -> None:
+        """What is still being answered is written to nobody."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
 
 class _Server(uvicorn.Server):
@@ -107,7 +137,8 @@ class _Server(uvicorn.Server):
         """Also closes what was not answered, or not read, in time."""
         await super().shutdown(sockets)
         for each in list(self.server_state.connections):
-            each.transport.abort()
+            if isinstance(each, Connection):
+                each.abort()
         await asyncio.sleep(0)
 
 
@@ -122,7 +153,6 @@ def _server(app: ASGIApp) -> _Server:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_TASKS,
         timeout_keep_alive=IDLE_TIMEOUT,
         timeout_graceful_shutdown=GRACE,
     )
