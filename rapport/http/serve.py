@@ -12,13 +12,14 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
 from httptools import HttpParserError
 from starlette.types import ASGIApp
+from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from schemas.errors import UsageError
@@ -117,6 +118,7 @@ class Connection(HttpToolsProtocol):
         min(idle, key=lambda each: each._idle_since).abort()
 
     def abort(self) -> None:
+        """Closes at once, whatever is not answered or not read."""
         self._forget_answer()
         self.transport.abort()
 
@@ -186,16 +188,8 @@ def serving_beside(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, in uvloop's loop where uvloop is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(main)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # it is made for neither Windows nor PyPy
-        return None
-    return uvloop.new_event_loop
 
 
 def bound(host: str, port: int) -> socket.socket:
