@@ -245,6 +245,24 @@ def test_silence_ends_a_connection(server: Served, monkeypatch: pytest.MonkeyPat
             assert len(everything(client)) < 10 * len(LARGE)
 
 
+def test_whoever_was_answered_may_be_silent_anew(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "IDLE_TIMEOUT", 1.5)
+    with server.connected() as client:
+        assert server.get("/other")[0] == 200  # whoever came before is there by now
+        monkeypatch.setattr(serve, "IDLE_TIMEOUT", 60)
+        for _ in range(2):
+            client.sendall(ASK % b"/a")
+            assert client.recv(1_000).startswith(b"HTTP/1.1 200 OK")
+            time.sleep(1.6)
+
+
+def test_a_body_does_not_wait_until_its_head_is_acknowledged() -> None:
+    with closing(bound("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_head_that_comes_slowly_is_not_waited_for_however_often_a_byte_comes(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

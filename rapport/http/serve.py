@@ -98,9 +98,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if not self.transport.is_closing():
-            self._deadline.cancel()
-            self._expect_more()
+        self._deadline.cancel()
+        self._expect_more()
         super().on_response_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -195,12 +194,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks a free one. Raises UsageError where it cannot be had."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise UsageError(
             f"{host}:{port} cannot be listened on ({error.strerror or error}): choose another port with --http-port; "
             "0 picks a free one."
         ) from error
+    # uvicorn writes head and body apart: the body would wait for the client to acknowledge the head, 40 milliseconds.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def url_of(listening: socket.socket) -> str:
