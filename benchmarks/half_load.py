@@ -9,8 +9,9 @@ Events are sent as a collector would, every 25 milliseconds what has arrived by 
 beforehand and stamped as they are sent: that is the work of other machines, and this one has few cores. Triggers are
 read as a receiver reads them, committed ones only.
 
-How long an idle process takes to answer at the same time, with the same HTTP server, is measured beside the worker: a
-busy machine alone costs every answer that much.
+A customer is asked for in turn with an empty answer of the same worker, `/live`: what a customer costs is the ratio of
+the two, whatever the machine. How long an idle process with the same HTTP server takes is measured beside them: a busy
+machine alone costs every answer that much.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rapport.bench.throughput import mixed_events
-from rapport.http.probes import application
-from rapport.http.server import bound, serving_beside, url_of
+from rapport.http.application import application
+from rapport.http.probes import probes
+from rapport.http.serve import bound, serving_beside, url_of
 from rapport.process.gc import tuned_collector
 from schemas import codec
 from schemas.instant import HOUR
@@ -60,7 +62,7 @@ TICK = 0.025
 SOON = 1_111_111_111_111_111
 """Stands for the instant at which an event is sent."""
 ASKED_EVERY = 0.01
-"""Seconds before each question; every other one goes to the worker."""
+"""Seconds before each question; two of three go to the worker."""
 SAME_RULES = ("low-survey-score", "big-order")
 """Rules that fire at once; what a timer fires was not accepted just now."""
 
@@ -82,7 +84,8 @@ def half_load(stack: Stack, customers: int, broker: int, say: Callable[[str], No
     for _ in range(ROUNDS):
         rate = _capacity(stack, customers, next(seeds)) / 2
         rounds.append(_round(stack, rate, customers, next(seeds), broker))
-        say("{rate:,.0f} events/s: {trigger p99:.0f} ms, {profile p95:.1f} ms, pace {pace:.0f}".format(**rounds[-1]))
+        told = "{rate:,.0f} events/s: {trigger p99:.0f} ms, {profile p95:.1f} ms, {profile ratio:.1f} times, {pace:.0f}"
+        say(told.format(**rounds[-1]))
     return rounds
 
 
@@ -119,11 +122,11 @@ def _round(stack: Stack, rate: float, customers: int, seed: int, broker: int) ->
             latencies += [now - each["fired_at"] for each in fired if each["rule"] in SAME_RULES]
     used, brokered = processor_seconds(stack.pids()) - used, processor_seconds([broker]) - brokered
     _ended(loading)
-    told, idle = answers.recv()
+    told, empty, idle = answers.recv()
     _ended(asking)
     with_triggers.close()
     stack.settled()
-    latencies, told, idle = map(_warm, (latencies, told, idle))
+    latencies, told, empty, idle = map(_warm, (latencies, told, empty, idle))
     return {
         "rate": rate,
         "worker": used / SECONDS,
@@ -134,6 +137,9 @@ def _round(stack: Stack, rate: float, customers: int, seed: int, broker: int) ->
         "asked": len(told),
         "profile p50": _at(told, 0.5) * 1_000,
         "profile p95": _at(told, 0.95) * 1_000,
+        "empty p50": _at(empty, 0.5) * 1_000,
+        "empty p95": _at(empty, 0.95) * 1_000,
+        "profile ratio": _at(told, 0.95) / _at(empty, 0.95),
         "idle p50": _at(idle, 0.5) * 1_000,
         "idle p95": _at(idle, 0.95) * 1_000,
         "pace": (pace_before + pace()) / 2,
@@ -182,9 +188,10 @@ def _consumer(cluster: Cluster) -> KafkaConsumer:
 
 
 def _ask(url: str, customers: int, together: Barrier, answers: Connection) -> None:
-    """Asks the worker for one customer after the other, and an idle process between two; sends the seconds of each."""
+    """Asks the worker for a customer, then it and an idle process for nothing, in turn; sends the seconds of each."""
     dice = random.Random(3)
     told: list[float] = []
+    empty: list[float] = []
     idle: list[float] = []
     with tuned_collector(), _idle() as nothing:
         asked, beside = (http.client.HTTPConnection(urlsplit(each).netloc, timeout=10) for each in (url, nothing))
@@ -192,10 +199,11 @@ def _ask(url: str, customers: int, together: Barrier, answers: Connection) -> No
         over = time.monotonic() + SECONDS
         while time.monotonic() < over:
             told += _took(asked, f"/profile?id=user_id:customer-{dice.randrange(customers):07d}")
+            empty += _took(asked, "/live")
             idle += _took(beside, "/live")
         asked.close()
         beside.close()
-    answers.send((told, idle))
+    answers.send((told, empty, idle))
 
 
 def _took(server: http.client.HTTPConnection, path: str) -> list[float]:
@@ -226,7 +234,7 @@ def _serve(there: Connection) -> None:
     with (
         tuned_collector(),
         bound("127.0.0.1", 0) as listening,
-        serving_beside(application(_Alive(), CollectorRegistry(), None), listening),
+        serving_beside(application(probes(_Alive(), CollectorRegistry()), None), listening),
     ):
         there.send(url_of(listening))
         signal.pause()

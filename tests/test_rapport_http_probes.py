@@ -11,11 +11,14 @@ from typing import NamedTuple
 import orjson
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
+from starlette import requests
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from rapport.http import server as serving
-from rapport.http.probes import application
-from rapport.http.server import Answer as Told
-from rapport.http.server import Question, as_json, bound, serving_beside, url_of
+from rapport.http.application import Json, application
+from rapport.http.probes import probes
+from rapport.http.serve import bound, serving_beside, url_of
 from schemas.errors import UsageError
 
 TOKEN = "s3cret-ü"
@@ -57,15 +60,16 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(token: str | None = None) -> Iterator[Served]:
-    def customer(_question: Question) -> Told:
-        return as_json({"customer": True})
+    async def customer(request: Request) -> Response:
+        return Json({"customer": request.query_params.get("id", True)})
 
     registry = CollectorRegistry()
     Gauge("rapport_test", "Test.", registry=registry).set(7)
     health = Self()
     listening = bound("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    with serving_beside(application(health, registry, token, {"/profile": customer}), listening):
+    routes = [*probes(health, registry), Route("/profile", customer)]
+    with serving_beside(application(routes, token), listening):
         yield Served(health, port)
 
 
@@ -110,10 +114,13 @@ def test_probes_are_open_and_all_else_needs_the_token() -> None:
 
 
 def test_a_query_is_not_even_decoded_for_whoever_has_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(serving, "parse_qsl")
+    asked = "/profile?id=a"
     with served(TOKEN) as process:
-        assert process.get("/profile?id=a").status == 401
+        assert process.get(asked, Authorization=f"Bearer {TOKEN}") == Answer(200, b'{"customer":"a"}')
+        monkeypatch.delattr(requests, "QueryParams")
+        assert process.get(asked).status == 401
         assert process.get("/live?id=a").status == 200
+        assert process.get(asked, Authorization=f"Bearer {TOKEN}").status == 500
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,21 @@ def test_of_two_names_for_this_server_none_is_believed() -> None:
         connection.putheader("Host", "evil.example")
         connection.endheaders()
         assert connection.getresponse().status == 403
+
+
+def test_an_unknown_path_is_told_which_there_are() -> None:
+    with served() as process:
+        for path in ("/other", "/live/", "//live", "/"):
+            assert process.get(path) == Answer(404, b'{"error":"there are /live, /ready, /metrics, /profile"}')
+
+
+def test_a_path_is_open_as_it_is_routed() -> None:
+    """However it is written: what is open and what is answered are the same path."""
+    with served(TOKEN) as process:
+        assert process.get("/%6Cive").status == 200
+        assert {
+            process.get(path).status for path in ("/live/../metrics", "/live%2F..%2Fprofile", "/live;/profile")
+        } == {401}
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:

@@ -16,7 +16,7 @@ import pytest
 from rapport.customers.cluster import got
 from rapport.demo.broker import JarBroker
 from rapport.demo.processes import LocalCluster
-from rapport.http.server import bound
+from rapport.http.serve import bound
 from rapport.http.worker import _any_takes_a_connection
 from rapport.plan.folder import digest, load
 from rapport_shell import SHOP, ran

@@ -6,17 +6,19 @@ worker, which is asked in turn. Only committed rows are read, and nothing is cha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 import aiohttp
+from starlette.requests import Request
+from starlette.responses import Response
 
 from profiles import view
 from profiles.identifiers import normalized
 from profiles.rows import Rows, Store
 from profiles.settings import IdentitySettings
-from rapport.http.server import Answer, Question, as_json
+from rapport.http.application import Json
 from schemas.errors import RowError
 from schemas.keys import key_of, partition_of
 
@@ -25,8 +27,10 @@ HOPS = 8
 """Pointers followed before a customer counts as on the move; a chain is cut short when the linker's orders arrive."""
 PATIENCE = 2.0
 """Seconds another worker may take to answer."""
+MAX_ASKED = 100
+"""Questions to other workers at a time: where one of them hangs, they must not gather here."""
 MOVING = "this customer is being merged or split right now: ask again"
-NOBODY = as_json({"error": "nobody has this identifier"}, 404)
+NOBODY = "nobody has this identifier"
 
 
 class Homes(Protocol):
@@ -58,6 +62,7 @@ class Customers:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._own_url = own_url
         self._others: aiohttp.ClientSession | None = None
+        self._asked = 0
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -66,17 +71,19 @@ class Customers:
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as self._others:
             yield
 
-    def answer(self, question: Question) -> Answer | Awaitable[Answer]:
+    async def answer(self, request: Request) -> Response:
         """200 and `profiles.view.profile`; 400, 404 or 503 and `{"error"}`. A 503 passes: ask again."""
-        asked = question.parameters()
+        asked = request.query_params
         type_, _, value = asked.get("id", "").partition(":")
         hops = asked.get("hops", "0")
         if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
-            return as_json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
-        made = int(hops)
-        keys = self._meant(key_of(type_.strip(), value.strip()), made)
-        found = self._first(keys, made)
-        return self._beyond(found, keys) if isinstance(found, _Elsewhere) else found
+            return Json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
+        for key in self._meant(key_of(type_.strip(), value.strip()), int(hops)):
+            found = self._find(key, int(hops))
+            answer = await self._ask(found) if isinstance(found, _Elsewhere) else found
+            if answer.status_code != 404:
+                return answer
+        return Json({"error": NOBODY}, 404)
 
     def _meant(self, key: str, hops: int) -> Iterator[str]:
         """What may be looked for: the identifier as it was given, then as a customer's would be kept."""
@@ -86,24 +93,7 @@ class Customers:
             if meant is not None and meant != key:
                 yield meant
 
-    def _first(self, keys: Iterator[str], hops: int) -> Answer | _Elsewhere:
-        """The first of them that somebody has, as far as that can be said here."""
-        for key in keys:
-            found = self._find(key, hops)
-            if isinstance(found, _Elsewhere) or found.status != 404:
-                return found
-        return NOBODY
-
-    async def _beyond(self, found: Answer | _Elsewhere, keys: Iterator[str]) -> Answer:
-        """As `_first`, wherever it is."""
-        while isinstance(found, _Elsewhere):
-            told = await self._ask(found)
-            if told.status != 404:
-                return told
-            found = self._first(keys, 0)
-        return found
-
-    def _find(self, key: str, hops: int) -> Answer | _Elsewhere:
+    def _find(self, key: str, hops: int) -> Response | _Elsewhere:
         while hops <= HOPS:
             partition = partition_of(key, self._homes.partitions)
             store = self._homes.store(partition)
@@ -113,22 +103,27 @@ class Customers:
             try:
                 row = rows.find(key)
                 if row is None:
-                    return NOBODY
+                    return Json({"error": NOBODY}, 404)
                 if row.to is None:
-                    return as_json(view.profile(rows, row))
+                    return Json(view.profile(rows, row))
             except RowError as error:
-                return as_json({"error": str(error)}, 500)
+                return Json({"error": str(error)}, 500)
             key, hops = row.to, hops + 1
-        return as_json({"error": MOVING}, 503)
+        return Json({"error": MOVING}, 503)
 
-    async def _ask(self, there: _Elsewhere) -> Answer:
+    async def _ask(self, there: _Elsewhere) -> Response:
         partition, key, hops = there
         owner = self._homes.owner(partition)
         if owner is None or owner == self._own_url or hops > HOPS:
-            return as_json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
+            return Json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
+        if self._asked >= MAX_ASKED:
+            return Json({"error": "too many questions wait for other workers: ask again"}, 503)
         assert self._others is not None
+        self._asked += 1
         try:
             async with self._others.get(owner + PATH, params={"id": key, "hops": str(hops)}) as told:
-                return Answer(await told.read(), told.status)
+                return Response(await told.read(), told.status, media_type=told.content_type)
         except (aiohttp.ClientError, TimeoutError):
-            return as_json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)
+            return Json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)
+        finally:
+            self._asked -= 1

@@ -12,12 +12,14 @@ from socket import socket
 from typing import Any
 
 from faust.types import TP
+from starlette.routing import Route
 
 from profiles.rows import Store
 from rapport.http import metrics
+from rapport.http.application import application
 from rapport.http.customers import PATH, Customers
-from rapport.http.probes import application
-from rapport.http.server import serving, url_of
+from rapport.http.probes import probes
+from rapport.http.serve import serving, url_of
 from rapport.plan import folder as plan_folder
 from stream.clock import wall_now
 from stream.core.lanestats import LaneStats
@@ -117,10 +119,10 @@ async def answering(app: Worker, listening: socket) -> AsyncIterator[None]:
     me = _Self(app)
     token = app.lanes.cluster.http_token
     customers = Customers(me, app.lanes.plan.identity, token, url_of(listening))
-    served = application(me, metrics.of_worker(me, wall_now), token, {PATH: customers.answer})
+    routes = [*probes(me, metrics.of_worker(me, wall_now)), Route(PATH, customers.answer)]
     watching = asyncio.create_task(me.watch())
     try:
-        async with customers.connected(), serving(served, listening):
+        async with customers.connected(), serving(application(routes, token), listening):
             yield
     finally:
         watching.cancel()

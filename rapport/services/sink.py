@@ -9,8 +9,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rapport.http import metrics, probes
-from rapport.http import server as serving
+from rapport.http import metrics
+from rapport.http.application import application
+from rapport.http.probes import probes
+from rapport.http.serve import bound, serving_beside, url_of
 from rapport.process.logs import speak_plainly
 from rapport.process.signals import Stop
 from schemas.topics import OUTPUTS
@@ -89,9 +91,9 @@ def sink(cluster: Cluster) -> SinkReport:
 @contextmanager
 def _served(cluster: Cluster, consumer: Consumer, publishing: PublishSchedule) -> Iterator[None]:
     """Probes and metrics, answered from a thread of their own."""
-    listening = serving.bound(cluster.http_host, cluster.http_port)
-    seen = metrics.of_sink(consumer.tally, publishing)
-    answers = probes.application(SinkHealth(consumer), seen, cluster.http_token)
-    with closing(listening), serving.serving_beside(answers, listening):
-        log.info("working on %s as %s; %s", ", ".join(cluster.brokers), cluster.sink_group, serving.url_of(listening))
+    listening = bound(cluster.http_host, cluster.http_port)
+    routes = probes(SinkHealth(consumer), metrics.of_sink(consumer.tally, publishing))
+    app = application(routes, cluster.http_token)
+    with closing(listening), serving_beside(app, listening):
+        log.info("working on %s as %s; %s", ", ".join(cluster.brokers), cluster.sink_group, url_of(listening))
         yield

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from socket import socket
 
-from rapport.http.server import bound, url_of
+from rapport.http.serve import bound, run, url_of
 from rapport.http.worker import answering
 from rapport.process.gc import tuned_collector
 from rapport.process.logs import speak_plainly
@@ -39,7 +39,7 @@ def work(cluster: Cluster, plan: Plan, clock: Clock = wall_now) -> int:
     speak_plainly()
     with only_one(cluster), closing(bound(cluster.http_host, cluster.http_port)) as listening, tuned_collector():
         check_topics(cluster)
-        return asyncio.run(_work(cluster, plan, clock, listening))
+        return run(_work(cluster, plan, clock, listening))
 
 
 async def _work(cluster: Cluster, plan: Plan, clock: Clock, listening: socket) -> int:
