@@ -31,7 +31,6 @@ MOMENTS = (
     ("facts-0.json", 1, "before"),
     ("facts-0.json", 1, "after"),
     ("rapport.duckdb", 1, "before"),
-    ("rapport.duckdb", 1, "after"),
 )
 """Write, which of its kind in this process, and the side of it on which the process dies (`killed`)."""
 
