@@ -191,6 +191,20 @@ def test_a_row_survives_the_change_of_cache_generations() -> None:
         assert rows.find(f"email:{number}") is found
 
 
+def test_a_row_is_kept_decoded_only_where_it_may_be_needed_so() -> None:
+    """One that moved away is only asked where to; one of the old generation, perhaps nothing any more."""
+    store = Memory()
+    rows = Rows(store, lambda: 4)
+    rows.born("email:a").to = "user_id:1"
+    rows.born("user_id:1").members = frozenset({"email:a"})
+    store.write(rows.changes())
+    assert {key: type(held) for key, held in rows._cache.young.items()} == {"email:a": bytes, "user_id:1": Row}
+    rows.born("user_id:2")
+    store.write(rows.changes())
+    assert rows._cache.old == {key: store[b"i" + key.encode()] for key in ("email:a", "user_id:1", "user_id:2")}
+    assert rows.there("user_id:1").members == {"email:a"}
+
+
 def test_rows_that_are_expected_are_read_in_one_go() -> None:
     store = Memory()
     writer = Rows(store)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from profiles.facets import ORDER_EVENTS, fold_order, fold_traits, order_id
-from profiles.kinds import MARKS, ORDERS, TRAITS
+from profiles.kinds import ALIAS, MARKS, MESSAGE_ID, ORDERS, TRAITS
 from profiles.row import Row
 from profiles.rows import ASKED, Rows
 from profiles.transfer import bundled, put_in, take_out
@@ -100,7 +100,7 @@ class Home:
         if event.received_at > self.newest:
             self.newest = event.received_at
         key = event.identifiers[0]
-        mark = b"m" + key.encode() + b"\0" + event.message_id.encode()
+        mark = MESSAGE_ID + key.encode() + b"\0" + event.message_id.encode()
         seen = rows.get(mark)
         if seen is not None and event.received_at - int.from_bytes(seen, "big") < self._forget_after:
             self.effects.duplicate += 1
@@ -126,7 +126,7 @@ class Home:
     def reject(self, rejected: Rejected, now: int) -> None:
         """Refused input: recorded once, however often the same source is replayed."""
         self.effects.refused["events"] += 1
-        mark = b"m\0" + rejected.rejection_id.encode()
+        mark = MESSAGE_ID + b"\0" + rejected.rejection_id.encode()
         seen = self._rows.get(mark)
         if seen is None or now - int.from_bytes(seen, "big") >= self._forget_after:
             self._rows.put(mark, now.to_bytes(8, "big"))
@@ -150,7 +150,7 @@ class Home:
 
     def _settle_alias(self, key: str, message_id: str, now: int) -> None:
         """An alias may have named this identifier before it was first seen: now the link can be asked for."""
-        mark = b"a" + key.encode()
+        mark = ALIAS + key.encode()
         user = self._rows.get(mark)
         if user is not None:
             self._rows.put(mark, None)
@@ -200,7 +200,7 @@ class Home:
                 known = self._rows.find(message.row) is not None
                 other = message.row if known else message.user
                 if not known:
-                    self._rows.put(b"a" + message.row.encode(), message.strongest.encode())
+                    self._rows.put(ALIAS + message.row.encode(), message.strongest.encode())
                 if other != message.strongest:
                     self._link(Link(message.strongest, other, message.message_id, message.at))
             case Admit():
