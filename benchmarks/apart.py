@@ -21,7 +21,7 @@ from fold import PARTITIONS, TAKEN
 from rapport.bench.events import first_contacts, mixed_events
 from rapport.process.gc import tuned_collector
 from schemas.instant import HOUR
-from stack import LOOK, PATIENCE, held, make_topics, pace, peak_memory, processor_seconds, shop
+from stack import POLL_INTERVAL, WAIT_TIMEOUT, held, make_topics, pace, peak_memory, processor_seconds, shop
 from stream.clock import wall_now
 from stream.kafka import topics as topology
 from stream.kafka.clients import admin, connection
@@ -110,13 +110,13 @@ def _opponent(
 
 def _committed(taken: int, cluster: Cluster) -> None:
     """Waits until Quix Streams has committed so many events."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_TIMEOUT
     with admin(cluster) as client:
         group = f"{cluster.prefix}quix"
         while sum(max(each.offset, 0) for each in client.list_group_offsets(group)[group].values()) < taken:
             if time.monotonic() > until:
-                raise TimeoutError(f"Quix Streams commits no {taken:,} events within {PATIENCE:.0f} s")
-            time.sleep(LOOK)
+                raise TimeoutError(f"Quix Streams commits no {taken:,} events within {WAIT_TIMEOUT:.0f} s")
+            time.sleep(POLL_INTERVAL)
 
 
 def _number(file: Path) -> int:
@@ -127,13 +127,13 @@ def _number(file: Path) -> int:
 
 
 def _until(worker: subprocess.Popen[bytes], there: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_TIMEOUT
     while not there():
         if time.monotonic() > until:
-            raise TimeoutError(f"the opponent takes longer than {PATIENCE:.0f} s")
+            raise TimeoutError(f"the opponent takes longer than {WAIT_TIMEOUT:.0f} s")
         if worker.poll() is not None:
             raise RuntimeError(f"the opponent ended with {worker.returncode}")
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
 
 
 def _send(cluster: Cluster, topic: str, lines: Iterable[bytes]) -> None:

@@ -155,7 +155,7 @@ def steady(cluster: Cluster, rate: float, customers: int, seed: int, together: B
         started, sent = time.monotonic(), 0
         while sent < total:
             due = min(int((time.monotonic() - started) * rate), total)
-            feed.take(islice(events, due - sent))
+            feed.send(islice(events, due - sent))
             feed.push()
             sent = due
             time.sleep(TICK)

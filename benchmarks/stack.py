@@ -28,9 +28,9 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
 
 PARTITIONS = 8
-LOOK = 0.5
+POLL_INTERVAL = 0.5
 """Seconds between two questions to a worker."""
-PATIENCE = 300.0
+WAIT_TIMEOUT = 300.0
 HELD = 5.0
 """Seconds workers may be held: after six the broker gives their partitions to others."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -106,13 +106,13 @@ class Stack(LocalCluster):
     def total(self, metric: str) -> float:
         return sum(self.values(metric).values())
 
-    def until(self, there: Callable[[], bool], look: float = LOOK) -> None:
+    def until(self, there: Callable[[], bool], look: float = POLL_INTERVAL) -> None:
         """Raises Failed where a process ends and TimeoutError where it takes too long."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         while not there():
             self.check()
             if time.monotonic() > until:
-                raise TimeoutError(f"not there within {PATIENCE:.0f} s; {self.folder} has the logs")
+                raise TimeoutError(f"not there within {WAIT_TIMEOUT:.0f} s; {self.folder} has the logs")
             time.sleep(look)
 
     def settled(self) -> None:
@@ -124,12 +124,12 @@ class Stack(LocalCluster):
             last.append(seen)
             return bool(seen) and last[-1] == last[-2]
 
-        self.until(still, 2 * LOOK)
+        self.until(still, 2 * POLL_INTERVAL)
 
     def feed(self, events: Iterable[Event]) -> None:
         """All of them, acknowledged by the broker."""
         with feeding(self.cluster) as feed:
-            feed.take(events)
+            feed.send(events)
             feed.finish()
 
     def pile_up(self, events: Iterable[Event]) -> None:

@@ -20,10 +20,10 @@ from profiles.totals import Line, Totals
 from schemas.messages import Event
 
 LAYOUT = 1
-NAME_LENGTH = 128
-TAIL = 16
+MAX_NAME_LENGTH = 128
+MAX_TAIL_LINES = 16
 """Lines kept inside a component before they are settled: added up, and moved into a history row of their own."""
-TAIL_BYTES = 12 * 1024
+MAX_TAIL_BYTES = 12 * 1024
 UNTOUCHED = b"[0,0,0]"
 """The first line of a component that no rule has seen anything in."""
 
@@ -84,7 +84,7 @@ class Component:
     @property
     def full(self) -> bool:
         """Whether the tail should be settled."""
-        return self.pending > TAIL or len(self.tail) > TAIL_BYTES
+        return self.pending > MAX_TAIL_LINES or len(self.tail) > MAX_TAIL_BYTES
 
     def note(self, event: Event, signals: list[Any] | None) -> None:
         """Takes one event in."""
@@ -140,8 +140,8 @@ def decode_component(stored: bytes) -> Component:
 def line_of(event: Event, signals: list[Any] | None) -> bytes:
     """What a component keeps of an event (`Line`), encoded."""
     name = event.name
-    if len(name) > NAME_LENGTH:
-        name = name[:NAME_LENGTH]
+    if len(name) > MAX_NAME_LENGTH:
+        name = name[:MAX_NAME_LENGTH]
     entry: tuple[Any, ...] = (event.occurred_at, event.message_id, event.type, name, event.channel)
     others, details = event.identifiers[1:], _details(event)
     if details:

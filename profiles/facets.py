@@ -15,11 +15,11 @@ from profiles.totals import Line, keep_newest
 from schemas import money
 from schemas.messages import Event
 
-RECENT = 50
+RECENT_ENTRIES = 50
 """How many recent events a profile shows."""
-HISTORY = 256
+MAX_HISTORY = 256
 """The most history entries a component keeps for rules."""
-ROW_CAP = 60 * 1024
+MAX_ROW_BYTES = 60 * 1024
 """Where a row is trimmed, leaving room under 64 KiB for its key and envelope."""
 
 Entry = list[Any]
@@ -56,7 +56,7 @@ def merge_traits(mine: bytes, other: bytes) -> bytes:
 def _capped_traits(traits: dict[str, list[Any]]) -> bytes:
     """A trait row over the cap loses the traits set longest ago."""
     row = orjson.dumps(traits)
-    while len(row) > ROW_CAP and len(traits) > 1:
+    while len(row) > MAX_ROW_BYTES and len(traits) > 1:
         keep_newest(traits, len(traits) - 1 - len(traits) // 8, 1)
         row = orjson.dumps(traits)
     return row
@@ -145,12 +145,12 @@ def settle(row: bytes | None, tail: Iterable[Line], horizon: int) -> tuple[bytes
     entries: list[Entry] = orjson.loads(row) if row else []
     entries += map(entry_of, tail)
     entries.sort(key=stamp)
-    recent = entries[-RECENT:]
-    wanted = [entry for entry in entries[:-RECENT] if len(entry) > 5 and entry[0] >= horizon]
-    lost = max(0, len(wanted) + len(recent) - HISTORY)
+    recent = entries[-RECENT_ENTRIES:]
+    wanted = [entry for entry in entries[:-RECENT_ENTRIES] if len(entry) > 5 and entry[0] >= horizon]
+    lost = max(0, len(wanted) + len(recent) - MAX_HISTORY)
     kept = wanted[lost:] + recent
     settled = orjson.dumps(kept)
-    while len(settled) > ROW_CAP:
+    while len(settled) > MAX_ROW_BYTES:
         cut = 1 + len(kept) // 8
         lost += sum(len(entry) > 5 for entry in kept[:cut])
         kept = kept[cut:]

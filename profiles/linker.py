@@ -1,8 +1,8 @@
 """The linker: one total order of decisions about which identifiers are one person.
 
-It holds identifier -> cluster, applies caps, unique types and negative links, and answers each request with numbered
+It holds identifier -> person (a set of identifiers under a root), applies caps, unique types and negative links, and answers each request with numbered
 decisions and the orders that carry them out. Only its orders change a pointer, a root or a member set. It never sees a
-profile. Deciding the same request again changes nothing: a pair of one cluster is a no-op, a repeated refusal silent.
+profile. Deciding the same request again changes nothing: a pair of one person is a no-op, a repeated refusal silent.
 
 Rows, by first byte:
 
@@ -25,7 +25,7 @@ from profiles.layout import versioned
 from profiles.rows import Store
 from profiles.settings import IdentitySettings
 from schemas.keys import split_key
-from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Request, Root
+from schemas.messages import Absorb, Admit, IdentityDecision, Link, MakeRoot, Order, Redirect, Release, Request
 
 NUMBER = b"#"
 LAYOUT = 1
@@ -77,8 +77,8 @@ class Linker:
                 self._cut(root, leaving, request.a[0], others[0], request.at, decisions, orders)
         return decisions, orders
 
-    def cluster(self, key: str) -> tuple[str, tuple[str, ...]]:
-        """The root and all members of the cluster an identifier is in."""
+    def person(self, key: str) -> tuple[str, tuple[str, ...]]:
+        """The root and all members of the person an identifier belongs to."""
         root = self._know(key).root
         return root, tuple(self._know(root).members)
 
@@ -168,7 +168,7 @@ class Linker:
         self._change(root).members = sorted(staying)
         number = self._next()
         decisions.append(IdentityDecision(number, "split", a, b, root, away, tuple(moved), away, "requested", "", at))
-        orders.append(Root(away, tuple(moved), number))
+        orders.append(MakeRoot(away, tuple(moved), number))
         orders += [Redirect(key, away, number) for key in moved if key != away]
         orders.append(Release(root, tuple(moved), away, number))
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import orjson
 
-from profiles.component import TAIL, TAIL_BYTES, Component
-from profiles.facets import ROW_CAP
+from profiles.component import MAX_TAIL_BYTES, MAX_TAIL_LINES, Component
+from profiles.facets import MAX_ROW_BYTES
 from profiles.layout import versioned
-from profiles.totals import TOTALS_CAP, kept
+from profiles.totals import MAX_TOTALS_BYTES, kept
 
 LAYOUT = 2
-FRAME_CAP = ROW_CAP - TOTALS_CAP - TAIL_BYTES
+MAX_FRAME_BYTES = MAX_ROW_BYTES - MAX_TOTALS_BYTES - MAX_TAIL_BYTES
 AT_REST = b"0,0,0"
 """The second line of a row that no timer and no rule concerns."""
 _ROOT_1, _ROOT_2 = b"[1,null,", b"[2,null,"
@@ -127,7 +127,7 @@ class Row:
         """The stored row. What takes too much room loses whom it asked about; members are never trimmed."""
         if self.frame is None:
             self.frame = self._frame()
-            if len(self.frame) > FRAME_CAP:
+            if len(self.frame) > MAX_FRAME_BYTES:
                 self.asked = {}
                 self.frame = self._frame()
         if self.component is None:
@@ -182,6 +182,6 @@ def appended(stored: bytes, line: bytes) -> bytes | None:
     if not stored.startswith(_ROOTS):
         return None
     lines = stored.count(b"\n") - _LINES_BEFORE_TAIL
-    if not 0 <= lines < TAIL or len(stored) + len(line) >= TAIL_BYTES:
+    if not 0 <= lines < MAX_TAIL_LINES or len(stored) + len(line) >= MAX_TAIL_BYTES:
         return None
     return b"%b\n%b" % (stored, line)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from profiles.row import Row
 
-CACHED = 131_072
+CACHED_ROWS = 131_072
 """Rows kept in memory unless told otherwise."""
 SMALL_CACHE = 8_192
 LARGE_EVERY = 200

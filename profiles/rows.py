@@ -20,10 +20,10 @@ from profiles.component import Component, Signalled, decode_component, encode_co
 from profiles.facets import Entry, entry_of, settle
 from profiles.kinds import BESIDE, COMPONENT, HEAD, HISTORY, WAKE, Kind, place
 from profiles.row import Row, appended, moved_to, own_flags, readable, surely_holds
-from profiles.row_cache import CACHED, Held, RowCache
+from profiles.row_cache import CACHED_ROWS, Held, RowCache
 from schemas.messages import Event
 
-ASKED = 32
+MAX_ASKED = 32
 """Pairs an identifier remembers having asked the linker about."""
 
 
@@ -39,7 +39,7 @@ class Store(Protocol):
 class Rows:
     """A lane's rows, those changed since the last commit included."""
 
-    def __init__(self, store: Store, room: Callable[[], int] = lambda: CACHED) -> None:
+    def __init__(self, store: Store, room: Callable[[], int] = lambda: CACHED_ROWS) -> None:
         self._store = store
         self._cache = RowCache(room)
         self._dirty: dict[str, None] = {}

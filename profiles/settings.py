@@ -36,8 +36,8 @@ Normalizer = Literal["email", "phone", "none"]
 
 STRONGEST = ("user_id", "email", "phone")
 WEAKEST = ("device_id", "advertising_id", "anonymous_id")
-CAP = 5
-CAPS = {"user_id": 1, "anonymous_id": 50}
+DEFAULT_CAP = 5
+DEFAULT_CAPS = {"user_id": 1, "anonymous_id": 50}
 NORMALIZERS: Mapping[str, Normalizer] = {"email": "email", "phone": "phone"}
 
 BLOCKED = frozenset(
@@ -141,7 +141,7 @@ class IdentitySettings:
 
     def cap(self, type_: str) -> int:
         """The most identifiers of a type that one profile may hold."""
-        return self._caps.get(type_, CAP)
+        return self._caps.get(type_, DEFAULT_CAP)
 
     def terms(self, type_: str) -> Terms:
         """What a value of this type must be like."""
@@ -156,7 +156,7 @@ class IdentitySettings:
 
     @cached_property
     def _caps(self) -> Mapping[str, int]:
-        return CAPS | {each.name: each.cap for each in self.types if each.cap is not None}
+        return DEFAULT_CAPS | {each.name: each.cap for each in self.types if each.cap is not None}
 
     @cached_property
     def _terms_of_others(self) -> Terms:

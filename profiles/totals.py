@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-NAMES = 200
-SIGHTED = 128
-DEVICES = 20
-CAMPAIGNS = 20
-GROUPS = 50
-TOTALS_CAP = 32 * 1024
+MAX_NAMES = 200
+MAX_SIGHTED = 128
+MAX_DEVICES = 20
+MAX_CAMPAIGNS = 20
+MAX_GROUPS = 50
+MAX_TOTALS_BYTES = 32 * 1024
 
 Spans = dict[str, list[int]]
 Newest = dict[str, list[Any]]
@@ -61,8 +61,8 @@ class Totals:
         counted = self.names.get(name)
         if counted is None:
             self.names[name] = [1, at, at]
-            if len(self.names) > NAMES:
-                keep_newest(self.names, NAMES, 2)
+            if len(self.names) > MAX_NAMES:
+                keep_newest(self.names, MAX_NAMES, 2)
         else:
             counted[:] = [counted[0] + 1, min(counted[1], at), max(counted[2], at)]
         if channel is not None:
@@ -79,7 +79,7 @@ class Totals:
             span = sighted.get(key)
             if span is None:
                 sighted[key] = [at, at]
-                if len(sighted) > SIGHTED:
+                if len(sighted) > MAX_SIGHTED:
                     strangers = {known: span for known, span in sighted.items() if known not in members}
                     del sighted[min(strangers or sighted, key=lambda known: (sighted[known][1], known))]
             else:
@@ -87,11 +87,11 @@ class Totals:
 
     def _note(self, details: Mapping[str, Any], at: int, message_id: str) -> None:
         if device := details.get("device"):
-            _newer(self.devices, device[0], at, message_id, device[1], DEVICES)
+            _newer(self.devices, device[0], at, message_id, device[1], MAX_DEVICES)
         if campaign := details.get("campaign"):
-            _newer(self.campaigns, campaign, at, message_id, None, CAMPAIGNS)
+            _newer(self.campaigns, campaign, at, message_id, None, MAX_CAMPAIGNS)
         if "group" in details:
-            _newer(self.groups, details["group"], at, message_id, None, GROUPS)
+            _newer(self.groups, details["group"], at, message_id, None, MAX_GROUPS)
 
     def merge(self, other: Totals) -> None:
         """Takes the totals of other events in. Commutative and associative."""
@@ -109,14 +109,14 @@ class Totals:
             mine = self.sighted.setdefault(name, [first, last])
             mine[:] = [min(mine[0], first), max(mine[1], last)]
         for newest, theirs, cap in (
-            (self.devices, other.devices, DEVICES),
-            (self.campaigns, other.campaigns, CAMPAIGNS),
-            (self.groups, other.groups, GROUPS),
+            (self.devices, other.devices, MAX_DEVICES),
+            (self.campaigns, other.campaigns, MAX_CAMPAIGNS),
+            (self.groups, other.groups, MAX_GROUPS),
         ):
             for name, (at, message_id, details) in theirs.items():
                 _newer(newest, name, at, message_id, details, cap)
-        keep_newest(self.names, NAMES, 2)
-        keep_newest(self.sighted, SIGHTED, 1)
+        keep_newest(self.names, MAX_NAMES, 2)
+        keep_newest(self.sighted, MAX_SIGHTED, 1)
         self.extra = self.extra or other.extra
 
     def encode(self) -> bytes:
@@ -130,7 +130,7 @@ class Totals:
             (self.sighted, 1),
             (self.names, 2),
         ):
-            while values and len(encoded) > TOTALS_CAP:
+            while values and len(encoded) > MAX_TOTALS_BYTES:
                 keep_newest(values, len(values) // 2, last)
                 encoded = orjson.dumps(self.state())
         return kept(encoded)

@@ -13,7 +13,7 @@ from profiles.row import Row
 from profiles.rows import Rows
 from schemas.messages import Piece
 
-PIECE_BYTES = 256 * 1024
+MAX_PIECE_BYTES = 256 * 1024
 COMPONENT = "c"
 """How a piece names the component itself; rows beside it go by their kind's letter and the end of their keys."""
 _BY_LETTER = {kind.letter: kind for kind in BESIDE}
@@ -29,7 +29,7 @@ def _pieces(member: str, named: Iterable[tuple[str, bytes]]) -> Iterator[Piece]:
     size = 0
     for name, value in named:
         length = len(name.encode()) + len(value)
-        if size and size + length > PIECE_BYTES:
+        if size and size + length > MAX_PIECE_BYTES:
             yield Piece(member, tuple(piece))
             piece, size = [], 0
         piece.append((name, value.decode()))
@@ -82,6 +82,6 @@ def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:
             runs[-1] = (*runs[-1], piece)
         else:
             runs.append((piece,))
-            room = PIECE_BYTES
+            room = MAX_PIECE_BYTES
         room -= size
     return runs

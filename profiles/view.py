@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from profiles.facets import RECENT, stamp
+from profiles.facets import RECENT_ENTRIES, stamp
 from profiles.kinds import ORDERS, TRAITS, Kind
 from profiles.row import Row
 from profiles.rows import Rows
@@ -149,5 +149,5 @@ def _recent(rows: Rows, root: Row, tails: Mapping[str, list[Line]]) -> list[dict
             "channel": channel,
             "identifier": member,
         }
-        for (at, message_id, type_, name, channel, *_), member in entries[:RECENT]
+        for (at, message_id, type_, name, channel, *_), member in entries[:RECENT_ENTRIES]
     ]

@@ -34,7 +34,7 @@ class Reaction(NamedTuple):
     """To be stored with the event in its profile's history, for `RuleSet.open_runs`."""
 
 
-_Instant = tuple[Rule, Predicate | None, Callable[[View], str] | None]
+_Immediate = tuple[Rule, Predicate | None, Callable[[View], str] | None]
 _Signaller = Callable[[View, bool, int, list[Signal]], None]
 
 
@@ -61,10 +61,10 @@ class RuleSet:
         body = event.body
         own = body.get("traits" if event.type == "identify" or event.type == "group" else "properties")
         view = (own if isinstance(own, dict) else _NOTHING, body)
-        instants, signallers = found
+        immediates, signallers = found
         fires: list[Fire] = []
         if not late:
-            for rule, matches, key_of in instants:
+            for rule, matches, key_of in immediates:
                 if matches is None or matches(view):
                     key = event.message_id if key_of is None else key_of(view)
                     if key:
@@ -84,21 +84,21 @@ class RuleSet:
         return open_runs(self._by_version, history)
 
 
-def _by_event(rules: Iterable[Rule]) -> dict[str, tuple[tuple[_Instant, ...], tuple[_Signaller, ...]]]:
-    instants: dict[str, list[_Instant]] = {}
+def _by_event(rules: Iterable[Rule]) -> dict[str, tuple[tuple[_Immediate, ...], tuple[_Signaller, ...]]]:
+    immediates: dict[str, list[_Immediate]] = {}
     signallers: dict[str, list[_Signaller]] = {}
     for rule in rules:
         window = rule.when.window
         if window is None:
             where = compiled(rule.when.where) if rule.when.where else None
             key_of = _text_getter(rule.when.key) if rule.when.key else None
-            instants.setdefault(rule.when.event, []).append((rule, where, key_of))
+            immediates.setdefault(rule.when.event, []).append((rule, where, key_of))
         else:
             for name in dict.fromkeys((rule.when.event, window.event, window.restart_on)):
                 if name is not None:
                     signallers.setdefault(name, []).append(_signaller(rule, window, name))
-    names = dict.fromkeys((*instants, *signallers))
-    return {name: (tuple(instants.get(name, ())), tuple(signallers.get(name, ()))) for name in names}
+    names = dict.fromkeys((*immediates, *signallers))
+    return {name: (tuple(immediates.get(name, ())), tuple(signallers.get(name, ()))) for name in names}
 
 
 def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:

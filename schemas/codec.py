@@ -21,13 +21,13 @@ VERSION = 1
 _KINDS: dict[str, type[Any]] = {
     "event": m.Event,
     "forward": m.Forward,
-    "add": m.Add,
+    "add": m.Transfer,
     "admit": m.Admit,
     "absorb": m.Absorb,
     "redirect": m.Redirect,
-    "root": m.Root,
+    "root": m.MakeRoot,
     "release": m.Release,
-    "previous": m.Previous,
+    "previous": m.AliasLookup,
     "wake": m.Wake,
     "source": m.SourceMark,
     "link": m.Link,
@@ -47,7 +47,7 @@ def encode(message: m.Message) -> bytes:
     fields: dict[str, Any] = {"v": VERSION, "k": _NAMES[type(message)], **message._asdict()}
     if isinstance(message, m.Forward):
         fields["event"] = orjson.Fragment(encode(message.event))
-    elif isinstance(message, m.Add):
+    elif isinstance(message, m.Transfer):
         fields["pieces"] = [tuple(piece) for piece in message.pieces]
     elif isinstance(message, m.Rejected):
         fields["payload"] = base64.b64encode(message.payload).decode()
@@ -97,8 +97,8 @@ def _build(kind: str, fields: Mapping[str, Any], line: bytes) -> m.Message:
         return m.Forward(fields["to"], cast(m.Event, _build("event", event, orjson.dumps(event))), fields["hops"])
     if kind == "add":
         pieces = tuple(m.Piece(member, tuple((name, row) for name, row in rows)) for member, rows in fields["pieces"])
-        return m.Add(
-            fields["to"], pieces, fields["hops"], fields["missed_before"], fields["more"], fields.get("settled", 0)
+        return m.Transfer(
+            fields["to"], pieces, fields["hops"], fields["missed_before"], fields["more"], fields.get("history_by", 0)
         )
     type_ = _KINDS[kind]
     values = {name: fields[name] for name in type_._fields if name in fields or name not in type_._field_defaults}

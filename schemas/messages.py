@@ -63,7 +63,7 @@ class Piece(NamedTuple):
     rows: tuple[tuple[str, str], ...]
 
 
-class Add(NamedTuple):
+class Transfer(NamedTuple):
     """Components on their way to the row that holds their profile."""
 
     to: str
@@ -73,7 +73,7 @@ class Add(NamedTuple):
     """How far the watermark had come for the root that gave them up: what was due by then has fired there."""
     more: bool
     """Further parts of the same profile follow; rules wait for the last, lest they judge by half a history."""
-    settled: int = 0
+    history_by: int = 0
     """As in `Wake`, of the root that gave them up."""
 
 
@@ -101,7 +101,7 @@ class Redirect(NamedTuple):
     decision: int
 
 
-class Root(NamedTuple):
+class MakeRoot(NamedTuple):
     """Linker order: this moved row is the root of `members` from now on."""
 
     row: str
@@ -118,7 +118,7 @@ class Release(NamedTuple):
     decision: int
 
 
-class Previous(NamedTuple):
+class AliasLookup(NamedTuple):
     """An alias asks the home of a possible anonymous id whether it knows it."""
 
     row: str
@@ -136,7 +136,7 @@ class Wake(NamedTuple):
     row: str
     by: int = 0
     """A run that is due by then fires."""
-    settled: int = 0
+    history_by: int = 0
     """A run that was due already when it was armed fires only if it was armed by then: no source was open any more."""
     without: tuple[int, ...] = ()
     """Partitions of `events` that stood still and were not waited for."""
@@ -241,8 +241,8 @@ class Rejected(NamedTuple):
 
 PAYLOAD_KEPT = 64 * 1024
 
-Order = Admit | Absorb | Redirect | Root | Release
-Internal = Forward | Add | Previous | Wake | Event | Order
+Order = Admit | Absorb | Redirect | MakeRoot | Release
+Internal = Forward | Transfer | AliasLookup | Wake | Event | Order
 Request = Link | Split
 Output = Event | Trigger | RuleDecision | IdentityDecision | Rejected
 Message = Internal | Request | SourceMark | Output

@@ -1,7 +1,7 @@
 """One worker process for all scenarios: `kafka_scenario_workers.py ADDRESS PREFIX FOLDER`, until it is told to end.
 
-Each journey has topics, a plan, lanes and a clock of its own, as if it had this worker to itself; only the process and
-its event loop are shared, because starting a process takes longer than playing a journey.
+Each scenario has topics, a plan, lanes and a clock of its own, as if it had this worker to itself; only the process and
+its event loop are shared, because starting a process takes longer than playing a scenario.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from stream_scenarios import files, load
 
 PARTITIONS = 2
 CLOCKS = "clocks"
-"""The folder, beside those of the workers, that has a file with an instant for each journey."""
+"""The folder, beside those of the workers, that has a file with an instant for each scenario."""
 
 
-def cluster_of(journey: str, address: str, prefix: str, data: Path) -> Cluster:
-    """The journey's own topics."""
-    return Cluster((address,), data / journey, prefix=f"{prefix}{journey}-", partitions=PARTITIONS)
+def cluster_of(scenario: str, address: str, prefix: str, data: Path) -> Cluster:
+    """The scenario's own topics."""
+    return Cluster((address,), data / scenario, prefix=f"{prefix}{scenario}-", partitions=PARTITIONS)
 
 
 async def work(address: str, prefix: str, folder: Path) -> None:

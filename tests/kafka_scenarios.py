@@ -1,6 +1,6 @@
-"""Journeys on a real broker: what two worker processes come to, on the journeys' own time.
+"""Scenarios on a real broker: what two worker processes come to, on the scenarios' own time.
 
-Every journey has topics of its own, and all are played side by side. One goes on, and its clock with it, as soon as
+Every scenario has topics of its own, and all are played side by side. One goes on, and its clock with it, as soon as
 nothing in it moves any more: every record of every input is behind the positions that its lane committed, no
 transaction is open, and no timer is due. Profiles are read from the changelog, which is what lanes are rebuilt from.
 """
@@ -27,8 +27,8 @@ from stream.core.envelope import envelope
 from stream.kafka.cluster import Cluster
 from stream.kafka.lanestore import POSITIONS
 from stream.simulation.broker import Memory, events_log
-from stream_cluster import ENVIRONMENT, PATIENCE
-from stream_scenarios import Item, Journey, Outcome, Wait, files, load, outcome_of, profiles_in
+from stream_cluster import ENVIRONMENT, WAIT_TIMEOUT
+from stream_scenarios import Item, Outcome, Scenario, Wait, files, load, outcome_of, profiles_in
 
 TROUPE = Path(__file__).with_name("kafka_scenario_workers.py")
 INPUTS = ("events", "internal", LINKS.topic)
@@ -37,7 +37,7 @@ READ = (*INPUTS, *CHANGELOGS, *OUTPUTS)
 
 
 def played(address: str, prefix: str, folder: Path) -> dict[str, Outcome]:
-    """What every journey came to, by the name of its file."""
+    """What every scenario came to, by the name of its file."""
     plays = [Play(path, address, prefix, folder) for path in files()]
     logs = {log: play for play in plays for log in play.logs()}
     with ExitStack() as stack:
@@ -59,16 +59,16 @@ def played(address: str, prefix: str, folder: Path) -> dict[str, Outcome]:
                     del acts[play]
             producer.flush()
             moved = time.monotonic() if done else moved
-            _tend(troupe, [play.name for play in acts] if time.monotonic() - moved > PATIENCE else [])
+            _tend(troupe, [play.name for play in acts] if time.monotonic() - moved > WAIT_TIMEOUT else [])
     return {play.name: play.outcome() for play in plays}
 
 
 class Play:
-    """One journey on its own cluster, and what became visible of it."""
+    """One scenario on its own cluster, and what became visible of it."""
 
     def __init__(self, path: Path, address: str, prefix: str, folder: Path) -> None:
         self.name = path.stem
-        self.journey: Journey = load(path)
+        self.scenario: Scenario = load(path)
         self.cluster: Cluster = cluster_of(self.name, address, prefix, folder)
         self._clock = folder / CLOCKS / self.name
         self._rows = Memory()
@@ -90,12 +90,12 @@ class Play:
 
     def acts(self, producer: KafkaProducer) -> Iterator[None]:
         """Plays; whenever it yields, it goes on once nothing moves any more."""
-        for item in self.journey.items:
+        for item in self.scenario.items:
             match item:
                 case Event():
-                    yield from self._advance(item.now, self.journey.stepwise)
+                    yield from self._advance(item.now, self.scenario.stepwise)
                 case Wait():
-                    yield from self._advance(item.at, self.journey.stepwise)
+                    yield from self._advance(item.at, self.scenario.stepwise)
                 case Split():
                     yield from self._advance(item.at, stepwise=False)
             self._send(producer, item)
@@ -149,7 +149,7 @@ class Play:
     def outcome(self) -> Outcome:
         """What it came to. Kafka's topics do not tell duplicates: what was sent and is no fact."""
         made = self._made
-        made.duplicate = sum(isinstance(item, Event) for item in self.journey.items) - len(made.facts)
+        made.duplicate = sum(isinstance(item, Event) for item in self.scenario.items) - len(made.facts)
         return outcome_of(profiles_in(self._rows), made)
 
 
@@ -171,7 +171,7 @@ def _still(
 def _tend(troupe: Mapping[Path, subprocess.Popen[bytes]], stuck: list[str]) -> None:
     for log, worker in troupe.items():
         assert worker.poll() is None, f"a worker has ended: {log.read_text()[-2000:]}"
-    assert not stuck, f"nothing has come to rest for {PATIENCE} s in {stuck}"
+    assert not stuck, f"nothing has come to rest for {WAIT_TIMEOUT} s in {stuck}"
 
 
 # --- the cluster ----------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def _tend(troupe: Mapping[Path, subprocess.Popen[bytes]], stuck: list[str]) -> N
 
 @contextmanager
 def _topics(address: str, plays: list[Play]) -> Iterator[None]:
-    """All topics of all journeys, made and deleted together."""
+    """All topics of all scenarios, made and deleted together."""
     orders = {
         play.cluster.topic(topic.name): {
             "num_partitions": topic.count(play.cluster.partitions),

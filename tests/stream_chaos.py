@@ -32,7 +32,7 @@ from schemas.topics import OUTPUTS
 from sinks_topics import caught_up, ends
 from stream.embedded.store import LAKE, PUBLISHED
 from stream.kafka.producer import Feed, feeding
-from stream.kafka.worker import FAILED, SESSION
+from stream.kafka.worker import EXIT_FAILED, SESSION_TIMEOUT
 from stream_cluster import Workers, until
 from stream_crowd import Crowd
 from stream_verdict import breaches
@@ -40,7 +40,7 @@ from stream_verdict import breaches
 PARTITIONS = 6
 """Faust's assignor gives a worker at most the mean, rounded up: with four, the third worker would get none."""
 FAULTY = Path(__file__).with_name("kafka_faulty.py")
-FROZEN = SESSION + 3.0
+FROZEN = SESSION_TIMEOUT + 3.0
 """Seconds: the group gives up a member before."""
 AWAY, LONG_AWAY = 4.0, 60.0
 """Seconds without a broker; the second time in a run is the long one."""
@@ -55,7 +55,7 @@ ROUND = 60_000
 FIRST_WORKERS = ("worker-1", "worker-2", "worker-3")
 SINKS = ("sink-1", "sink-2")
 KINDS = ("kill", "term", "freeze", "lose", "join", "leave", "broker", "sink", "sink-kill")
-ENDINGS = {0, FAILED, -signal.SIGKILL, -signal.SIGTERM, ClusterError.exit_code}
+ENDINGS = {0, EXIT_FAILED, -signal.SIGKILL, -signal.SIGTERM, ClusterError.exit_code}
 """How a process may end here; the last two where it is only starting, the very last while the broker is away."""
 
 
@@ -274,7 +274,7 @@ class Cluster(Workers):
         """Sends them, and tends: a feed that is full waits for the broker, which only `tend` brings back."""
 
         def send() -> None:
-            feed.take(inputs)
+            feed.send(inputs)
             feed.push()
 
         with ThreadPoolExecutor(1) as pool:

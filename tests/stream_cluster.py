@@ -24,7 +24,7 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
 
 INPUTS = ("events", "internal", "links")
-PATIENCE = 90.0
+WAIT_TIMEOUT = 90.0
 """Seconds a condition may take; a busy machine is slow."""
 WORKER = Path(__file__).with_name("kafka_worker.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -80,7 +80,7 @@ class Workers:
 
     def ended(self, name: str) -> int:
         """The exit code of a worker that is ending by itself."""
-        code = self.processes[name].wait(PATIENCE)
+        code = self.processes[name].wait(WAIT_TIMEOUT)
         del self.processes[name]
         return code
 
@@ -111,14 +111,14 @@ class Workers:
 
     def feed(self, inputs: Iterable[Event | Rejected]) -> None:
         with feeding(self.cluster) as feed:
-            feed.take(inputs)
+            feed.send(inputs)
             feed.finish()
 
     def raw(self, topic: str, partition: int, *records: bytes | None) -> None:
         """Bytes as they are."""
         with closing(KafkaProducer(bootstrap_servers=self.cluster.brokers[0])) as producer:
             for record in records:
-                producer.send(self.cluster.topic(topic), record, key=b"k", partition=partition).get(PATIENCE)
+                producer.send(self.cluster.topic(topic), record, key=b"k", partition=partition).get(WAIT_TIMEOUT)
 
     def logs(self, *topics: str) -> list[TopicPartition]:
         """All partitions of these topics."""
@@ -189,7 +189,7 @@ def _offset(found: Any, log: tuple[str, int]) -> int:
     return -1 if entry is None else entry.offset
 
 
-def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> float:
+def until(condition: Callable[[], bool], what: str, patience: float = WAIT_TIMEOUT) -> float:
     """Waits; returns the seconds that took."""
     started = time.monotonic()
     while not condition():

@@ -169,16 +169,16 @@ class AsksForTheFirst(Home):
 class AliasOfTheKnownOnly(Home):
     """An alias that names nobody yet is not remembered."""
 
-    def _settle_alias(self, key: str, message_id: str, now: int) -> None:
+    def _link_alias(self, key: str, message_id: str, now: int) -> None:
         pass
 
 
 class AliasOfEventsOnly(Home):
     """An alias is not linked where an order of the linker is the first to reach whom it named."""
 
-    def _settle_alias(self, key: str, message_id: str, now: int) -> None:
+    def _link_alias(self, key: str, message_id: str, now: int) -> None:
         if message_id:
-            super()._settle_alias(key, message_id, now)
+            super()._link_alias(key, message_id, now)
 
 
 class AliasForgotten(Rows):

@@ -6,7 +6,7 @@ from typing import Any
 
 from profiles.rows import Rows
 from schemas.instant import DAY
-from schemas.messages import Add, Event, Forward, Rejected
+from schemas.messages import Event, Forward, Rejected, Transfer
 from stream.core.effects import LINKS, Address
 from stream.core.home import Home
 from stream.simulation.broker import Transaction
@@ -128,7 +128,7 @@ class NoMemberCheck(Home):
     """A root takes whatever component or event reaches it."""
 
     def message(self, message: Any, now: int) -> None:
-        row = self._rows.find(message.to) if isinstance(message, Add | Forward) else None
+        row = self._rows.find(message.to) if isinstance(message, Transfer | Forward) else None
         if row is None:
             super().message(message, now)
             return

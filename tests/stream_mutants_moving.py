@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from profiles.kinds import MARKS
 from profiles.row import Row
 from profiles.rows import Rows
-from schemas.messages import Add, Piece, Release
+from schemas.messages import Piece, Release, Transfer
 from stream.core.home import NOT_YET, Home
 
 
@@ -24,27 +24,27 @@ class PiecesOneByOne(Home):
 
     def _hand_over(self, to: str, pieces: list[Piece], now: int) -> None:
         for piece in pieces:
-            self._send(Add(to, (piece,), 1, 0, False), now)
+            self._send(Transfer(to, (piece,), 1, 0, False), now)
 
 
 class NothingIsMissed(Home):
     """A run that a split or a merge reopens after its time fires late."""
 
-    def _add(self, message: Add, now: int) -> None:
+    def _add(self, message: Transfer, now: int) -> None:
         super()._add(message._replace(missed_before=0), now)
 
 
 class NothingIsMissedOnTheWay(Home):
     """Strangers' pieces that go on lose until when the root had fired what was due."""
 
-    def _add(self, message: Add, now: int) -> None:
+    def _add(self, message: Transfer, now: int) -> None:
         super()._add(message._replace(missed_before=0) if message.hops > 1 else message, now)
 
 
 class StrangersDropped(Home):
     """Strangers among several pieces are dropped; alone they are sent on."""
 
-    def _add(self, message: Add, now: int) -> None:
+    def _add(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         if row.to is None and len(message.pieces) > 1:
             mine = tuple(each for each in message.pieces if each.member == row.key or each.member in row.members)
@@ -55,7 +55,7 @@ class StrangersDropped(Home):
 class StrangersKept(Home):
     """Who comes with a member stays with it."""
 
-    def _add(self, message: Add, now: int) -> None:
+    def _add(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         known = row.members
         if row.to is None and any(each.member in known for each in message.pieces):

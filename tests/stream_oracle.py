@@ -8,13 +8,13 @@ from decimal import Decimal
 from itertools import combinations, zip_longest
 from typing import Any, NamedTuple
 
-from profiles.facets import RECENT
+from profiles.facets import RECENT_ENTRIES
 from profiles.kinds import place
 from profiles.settings import IdentitySettings
 from schemas import codec
 from schemas.instant import DAY, HOUR
 from schemas.keys import profile_id
-from schemas.messages import Add, Event, Forward, Link, Rejected, SourceMark, Split
+from schemas.messages import Event, Forward, Link, Rejected, SourceMark, Split, Transfer
 from stream.core.effects import LINKS, Address
 from stream.core.owners import Unreadable
 from stream.simulation.simulator import Endless, Pause, Simulator
@@ -39,13 +39,13 @@ class Naive:
 
     def __init__(self, settings: IdentitySettings) -> None:
         self.settings = settings
-        self.clusters: dict[str, frozenset[str]] = {}
+        self.people: dict[str, frozenset[str]] = {}
         self.apart: set[frozenset[str]] = set()
         self.told: set[tuple[frozenset[str], str]] = set()
         """Refusals: the pair and the reason."""
 
     def of(self, key: str) -> frozenset[str]:
-        return self.clusters.get(key, frozenset((key,)))
+        return self.people.get(key, frozenset((key,)))
 
     def mergeable(self, a: str, b: str) -> bool:
         return self.refusal(a, b) is None
@@ -96,7 +96,7 @@ class Naive:
 
     def _set(self, cluster: frozenset[str]) -> None:
         for key in cluster:
-            self.clusters[key] = cluster
+            self.people[key] = cluster
 
     def root(self, cluster: Iterable[str]) -> str:
         return min(cluster, key=self.strength)
@@ -139,7 +139,7 @@ def judge(world: World, simulator: Simulator) -> list[str]:
 
 
 def _snapshot(simulator: Simulator, pause: int) -> Snapshot:
-    roots = {member: root for root, members in simulator.clusters().items() for member in members}
+    roots = {member: root for root, members in simulator.people().items() for member in members}
     outputs = simulator.outputs
     return Snapshot(simulator.now, simulator.now + pause, len(outputs.facts), len(outputs.decisions), roots)
 
@@ -156,11 +156,11 @@ def opened(record: bytes) -> list[Any]:
     return [codec.decode(line) for line in record.split(b"\n")]
 
 
-def hops(simulator: Simulator) -> Iterator[Forward | Add]:
+def hops(simulator: Simulator) -> Iterator[Forward | Transfer]:
     """Everything that travelled from lane to lane."""
     for partition in range(simulator.partitions):
         for record in simulator.logs[Address("internal", partition)].records():
-            yield from (message for message in opened(record) if isinstance(message, Forward | Add))
+            yield from (message for message in opened(record) if isinstance(message, Forward | Transfer))
 
 
 def _accounts(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
@@ -199,16 +199,16 @@ def _accounts(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator
 def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
     """Rows, linker and the naive replay of the requests agree on who is one person."""
     naive, expected = replayed(world, simulator)
-    linker, rows, clusters = simulator.linker(), simulator.rows, simulator.clusters()
-    for key in {*naive.clusters, *(each.identifiers[0] for each in simulator.outputs.facts)}:
-        root, members = linker.cluster(key)
+    linker, rows, people = simulator.linker(), simulator.rows, simulator.people()
+    for key in {*naive.people, *(each.identifiers[0] for each in simulator.outputs.facts)}:
+        root, members = linker.person(key)
         if set(members) != naive.of(key) or root != naive.root(naive.of(key)):
             yield f"linker has {key} in {members} under {root}, not {set(naive.of(key))}"
         row = rows.find(key)
         if row is None or (row.to or key) != root:
             yield f"the row of {key} points to {row and row.to}, not to {root}"
-        if set(clusters.get(root, ())) != set(members):
-            yield f"{root} holds {clusters.get(root)}, not {members}"
+        if set(people.get(root, ())) != set(members):
+            yield f"{root} holds {people.get(root)}, not {members}"
     numbers = [each.decision for each in simulator.outputs.identity]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"decisions are numbered {numbers}"
@@ -216,8 +216,8 @@ def _identity(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator
     if told != expected:
         wrong = next((pair for pair in zip_longest(told, expected) if pair[0] != pair[1]), None)
         yield f"{len(told)} decisions, not {len(expected)}; the first that differs: {wrong}"
-    if simulator.outputs.profiles != len(clusters):
-        yield f"{simulator.outputs.profiles} profiles counted, {len(clusters)} there"
+    if simulator.outputs.profiles != len(people):
+        yield f"{simulator.outputs.profiles} profiles counted, {len(people)} there"
     if world.loose:
         pairs = [(fact.identifiers[0], other) for fact in simulator.outputs.facts for other in fact.identifiers[1:]]
         by_hand = [(item.a, item.b) for items in world.phases for item in items if isinstance(item, Link)]
@@ -285,11 +285,11 @@ def _asking(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[s
 
 def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
     """Every event lies once in its identifier's component at the right root; nothing lies anywhere else."""
-    clusters, rows = simulator.clusters(), simulator.rows
+    people, rows = simulator.people(), simulator.rows
     for kind in b"chtof":
         for key, _value in rows.scan(bytes((kind,))):
             root, member = (part.decode() for part in key[1:].split(b"\0")[:2])
-            if member not in clusters.get(root, ()):
+            if member not in people.get(root, ()):
                 yield f"{chr(kind)} row of {member} left at {root}"
     facts: dict[str, list[str]] = defaultdict(list)
     for fact in simulator.outputs.facts:
@@ -306,20 +306,22 @@ def _places(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[s
             key[1:].split(b"\0")[1].decode() for key, _value in rows.scan(place(b"c", row.key, ""))
         }:
             yield f"{row.key} knows of components of {set(row.parts)}"
-        for member in clusters[row.key]:
+        for member in people[row.key]:
             component = held.get(member)
             count = component.totals(component.lines()).count if component else 0
             if count != len(facts[member]):
                 yield f"{member} counts {count}, not {len(facts[member])}"
             lines = Counter(entry[1] for entry in rows.history(row, member, component)) if component else Counter()
-            if lines - Counter(facts[member]) or (len(facts[member]) <= RECENT and lines != Counter(facts[member])):
+            if lines - Counter(facts[member]) or (
+                len(facts[member]) <= RECENT_ENTRIES and lines != Counter(facts[member])
+            ):
                 yield f"{member} has history {sorted(lines)}, not {sorted(facts[member])}"
 
 
 def _figures(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:
     """Counts, traits and money of each profile are those of the facts of its members."""
     for root, shown in simulator.profiles().items():
-        members = simulator.clusters()[root]
+        members = simulator.people()[root]
         facts = [fact for fact in simulator.outputs.facts if fact.identifiers[0] in members]
         names = Counter(fact.name for fact in facts)
         if shown["event_count"] != len(facts) or {name: e["count"] for name, e in shown["events"].items()} != names:

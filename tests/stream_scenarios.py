@@ -1,6 +1,6 @@
-"""Journeys: what happens to customers, as YAML, and what must come of it; every runner plays the same file.
+"""Scenarios: what happens to customers, as YAML, and what must come of it; every runner plays the same file.
 
-    journey: Her anonymous visits are hers once she signs in      # the title
+    scenario: Her anonymous visits are hers once she signs in      # the title
     clock: events                    # or wall, the default: a timer fires when the next thing happens
     plan: examples/shop              # or {identity: {...}, rules: [{rule: ..., when: ...}]}; none: the defaults
     events:
@@ -78,7 +78,7 @@ Item = Event | Rejected | Split | Wait
 
 
 @dataclass(frozen=True)
-class Journey:
+class Scenario:
     title: str
     plan: Plan
     stepwise: bool
@@ -89,7 +89,7 @@ class Journey:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a run of a journey came to, comparable across runners."""
+    """All that a run of a scenario came to, comparable across runners."""
 
     profiles: dict[str, dict[str, Any]]
     """Root -> `profiles.view.profile`."""
@@ -107,14 +107,14 @@ def files() -> list[Path]:
     return sorted((HERE / "scenarios").glob("*.yaml"))
 
 
-def load(path: Path) -> Journey:
+def load(path: Path) -> Scenario:
     told = _yaml().load(path)
-    unknown = told.keys() - {"journey", "about", "clock", "plan", "events", "expect"}
+    unknown = told.keys() - {"scenario", "about", "clock", "plan", "events", "expect"}
     assert not unknown, f"{path.name}: unknown keys {unknown}"
     plan = _plan(told.get("plan", {}))
     stepwise = {"wall": False, "events": True}[told.get("clock", "wall")]
     items = tuple(_items(told["events"], plan, stepwise))
-    return Journey(told["journey"], plan, stepwise, items, told["expect"])
+    return Scenario(told["scenario"], plan, stepwise, items, told["expect"])
 
 
 class _Constructor(SafeConstructor):
@@ -169,29 +169,29 @@ def accepted(sent: list[tuple[int, dict[str, Any]]], plan: Plan, stepwise: bool 
     """Calls as a run takes them in, each when the clock shows what stands beside it."""
     for now, body in sent:
         intake = Intake(plan, lambda: REPLAYED_AT if stepwise else now)  # noqa: B023 - used up in this round
-        for each in intake.lines([orjson.dumps(body)], "journey"):
+        for each in intake.lines([orjson.dumps(body)], "scenario"):
             yield at(each, now) if isinstance(each, Event) else each
 
 
 # --- runners --------------------------------------------------------------------------------------------------------
 
 
-def embedded(journey: Journey, folder: Path, size: int) -> Outcome:
+def embedded(scenario: Scenario, folder: Path, size: int) -> Outcome:
     """The embedded engine, taking runs of `size` inputs; on the wall clock one by one, as from a pipe."""
-    with Engine.open(folder, journey.plan) as engine:
-        for group, items in groupby(journey.items, key=lambda item: isinstance(item, Event | Rejected)):
+    with Engine.open(folder, scenario.plan) as engine:
+        for group, items in groupby(scenario.items, key=lambda item: isinstance(item, Event | Rejected)):
             found = list(items)
             if group:
-                for start in range(0, len(found), size if journey.stepwise else 1):
-                    if not journey.stepwise:
+                for start in range(0, len(found), size if scenario.stepwise else 1):
+                    if not scenario.stepwise:
                         engine.advance(_now(found[start]))
-                    engine.take(found[start : start + (size if journey.stepwise else 1)])
+                    engine.take(found[start : start + (size if scenario.stepwise else 1)])
             else:
                 for item in found:
                     if isinstance(item, Split):
                         engine.split(item.a, item.b, item.at)
                     else:
-                        engine.advance(item.at, stepwise=journey.stepwise)
+                        engine.advance(item.at, stepwise=scenario.stepwise)
         engine.publish()
         counts = engine.counts
     figures = {"applied": counts.applied, "duplicate": counts.duplicate, "rejected": counts.rejected}
@@ -242,18 +242,18 @@ def profiles_in(store: Store) -> dict[str, dict[str, Any]]:
     return {row.key: view.profile(rows, row) for row in found if row is not None and row.to is None}
 
 
-def simulated(journey: Journey, partitions: int = 4) -> Outcome:
-    """Several lanes in memory, in the order of the journey."""
-    simulator = played(journey, partitions)
+def simulated(scenario: Scenario, partitions: int = 4) -> Outcome:
+    """Several lanes in memory, in the order of the scenario."""
+    simulator = played(scenario, partitions)
     return outcome_of(simulator.profiles(), simulator.outputs)
 
 
-def played(journey: Journey, partitions: int) -> Simulator:
-    """A simulator that has taken a journey."""
-    simulator = Simulator(journey.plan, partitions)
-    for item in journey.items:
+def played(scenario: Scenario, partitions: int) -> Simulator:
+    """A simulator that has taken a scenario."""
+    simulator = Simulator(scenario.plan, partitions)
+    for item in scenario.items:
         if isinstance(item, Wait):
-            simulator.advance(item.at, journey.stepwise)
+            simulator.advance(item.at, scenario.stepwise)
         else:
             simulator.play([item])
     return simulator
@@ -302,7 +302,7 @@ def _sorted(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 # --- comparing ------------------------------------------------------------------------------------------------------
 
 
-def compared(journey: Journey, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
+def compared(scenario: Scenario, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
     """(What came of it, what was expected), in the words of the file and as far as it tells."""
     expected: dict[str, Any] = {
         "merges": [],
@@ -310,8 +310,8 @@ def compared(journey: Journey, outcome: Outcome) -> tuple[dict[str, Any], dict[s
         "splits": [],
         "triggers": [],
         "decisions": [],
-        **journey.expect,
-        "counts": {"duplicate": 0, "rejected": 0, **journey.expect.get("counts", {})},
+        **scenario.expect,
+        "counts": {"duplicate": 0, "rejected": 0, **scenario.expect.get("counts", {})},
     }
     keys = [f"{each['type']}:{each['value']}" for found in outcome.profiles.values() for each in found["identifiers"]]
     names = {profile_id(key): key for key in keys}
@@ -333,7 +333,7 @@ def compared(journey: Journey, outcome: Outcome) -> tuple[dict[str, Any], dict[s
 
 
 def _told(each: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """The time as a journey writes it, the customer by the root that its profile had then."""
+    """The time as a scenario writes it, the customer by the root that its profile had then."""
     moment = render(each["at"]).removesuffix("Z").removesuffix(":00")
     return {**each, "at": moment, "profile": names[each["profile_id"]]}
 

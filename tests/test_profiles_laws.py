@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from profiles.component import Component
 from profiles.facets import (
-    HISTORY,
-    RECENT,
+    MAX_HISTORY,
+    RECENT_ENTRIES,
     fold_order,
     fold_traits,
     merge_history,
@@ -179,8 +179,8 @@ def test_settling_keeps_the_newest_and_says_what_it_forgot(count: int, every: in
     row, signals, lost, forgotten = settle(None, entries, horizon)
     kept = orjson.loads(row)
     assert kept == sorted(kept, key=stamp)
-    assert [entry[1] for entry in kept[-RECENT:]] == [f"m{at:05d}" for at in range(count)][-RECENT:]
-    assert len(kept) <= HISTORY
+    assert [entry[1] for entry in kept[-RECENT_ENTRIES:]] == [f"m{at:05d}" for at in range(count)][-RECENT_ENTRIES:]
+    assert len(kept) <= MAX_HISTORY
     assert signals == sum(len(entry) > 5 for entry in kept)
     dropped = [at for at in range(0, count, every) if at not in {entry[0] for entry in kept}]
     assert forgotten == max(dropped, default=0)

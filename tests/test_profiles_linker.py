@@ -6,7 +6,7 @@ import pytest
 
 from profiles.linker import Linker
 from profiles.settings import DEFAULT, IdentitySettings, TypeSettings
-from schemas.messages import Absorb, Admit, IdentityDecision, Link, Order, Redirect, Release, Root, Split
+from schemas.messages import Absorb, Admit, IdentityDecision, Link, MakeRoot, Order, Redirect, Release, Split
 from stream.simulation.broker import Memory
 
 
@@ -30,7 +30,7 @@ class Desk:
         self.linker = Linker(self.store, self.settings)
 
     def people(self, *keys: str) -> set[tuple[str, ...]]:
-        return {self.linker.cluster(key)[1] for key in keys}
+        return {self.linker.person(key)[1] for key in keys}
 
 
 def test_the_stronger_root_wins_whoever_asks() -> None:
@@ -86,7 +86,7 @@ def test_caps(type_: str, cap: int) -> None:
         assert desk.link("user_id:1", f"{type_}:{number:02d}")[0][0].kind == "merge"
     (decision,), orders = desk.link("user_id:1", f"{type_}:99")
     assert (decision.kind, decision.reason, orders) == ("refuse", f"cap_{type_}", [])
-    assert len(desk.linker.cluster("user_id:1")[1]) == cap + 1
+    assert len(desk.linker.person("user_id:1")[1]) == cap + 1
 
 
 def test_a_cap_counts_both_sides() -> None:
@@ -127,7 +127,7 @@ def test_a_split_takes_away_the_side_without_the_root() -> None:
             "email:a",
             "email:a",
         )
-        assert orders == [Root("email:a", ("email:a",), 3), Release("user_id:1", ("email:a",), "email:a", 3)]
+        assert orders == [MakeRoot("email:a", ("email:a",), 3), Release("user_id:1", ("email:a",), "email:a", 3)]
         assert desk.people("user_id:1", "email:a") == {("phone:+49", "user_id:1"), ("email:a",)}
 
 
@@ -138,7 +138,7 @@ def test_the_strongest_of_those_who_leave_is_their_root() -> None:
     (decision,), orders = desk.split(("user_id:1",), ("anonymous_id:x", "phone:+49"))
     assert decision.root == "phone:+49"
     assert orders == [
-        Root("phone:+49", ("anonymous_id:x", "phone:+49"), 4),
+        MakeRoot("phone:+49", ("anonymous_id:x", "phone:+49"), 4),
         Redirect("anonymous_id:x", "phone:+49", 4),
         Release("user_id:1", ("anonymous_id:x", "phone:+49"), "phone:+49", 4),
     ]
@@ -194,7 +194,7 @@ def test_decisions_are_numbered_on_across_restarts() -> None:
     desk.link("user_id:1", "email:a")
     desk.reopen()
     assert desk.link("user_id:1", "email:b")[0][0].decision == 2
-    assert desk.linker.cluster("email:a") == ("user_id:1", ("email:a", "email:b", "user_id:1"))
+    assert desk.linker.person("email:a") == ("user_id:1", ("email:a", "email:b", "user_id:1"))
 
 
 def test_a_key_may_hold_anything_but_a_zero_byte() -> None:

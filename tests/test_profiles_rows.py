@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.component import TAIL, TAIL_BYTES
+from profiles.component import MAX_TAIL_BYTES, MAX_TAIL_LINES
 from profiles.kinds import MARKS, ORDERS, TRAITS, place
 from profiles.row import Row, moved_to
 from profiles.rows import Rows
-from profiles.transfer import PIECE_BYTES, bundled, put_in, take_out
+from profiles.transfer import MAX_PIECE_BYTES, bundled, put_in, take_out
 from schemas.errors import RowError
 from schemas.messages import Event, Piece
 from stream.simulation.broker import Memory
@@ -88,7 +88,7 @@ def test_a_stored_row_knows_its_members_and_where_it_went(
             assert rows.holds("email:a", key) == (key in members)
 
 
-@given(st.integers(-1, TAIL + 3), st.booleans(), st.booleans(), st.sampled_from((0, 1000, TAIL_BYTES)))
+@given(st.integers(-1, MAX_TAIL_LINES + 3), st.booleans(), st.booleans(), st.sampled_from((0, 1000, MAX_TAIL_BYTES)))
 def test_an_event_counts_the_same_in_a_row_that_is_opened_and_in_one_that_is_not(
     before: int, armed: bool, settled: bool, long: int
 ) -> None:
@@ -307,15 +307,15 @@ def test_two_halves_of_a_component_meet() -> None:
     store = Memory()
     rows = Rows(store)
     here, there = rows.born("user_id:1"), rows.born("user_id:2")
-    filled(rows, here, "email:a", some(TAIL, "X"))
-    filled(rows, there, "email:a", [*some(TAIL + 1, "C", 100), *some(3, "X", 200)])
+    filled(rows, here, "email:a", some(MAX_TAIL_LINES, "X"))
+    filled(rows, there, "email:a", [*some(MAX_TAIL_LINES + 1, "C", 100), *some(3, "X", 200)])
     for piece in take_out(rows, there, ("email:a",)):
         put_in(rows, here, piece, 0)
     component = rows.component(here, "email:a")
     assert component is not None
-    assert component.totals(component.lines()).count == 2 * TAIL + 4
-    assert component.signals == TAIL + 1 == len(rows.signalled(here, "email:a", component))
-    assert len(rows.history(here, "email:a", component)) == 2 * TAIL + 4
+    assert component.totals(component.lines()).count == 2 * MAX_TAIL_LINES + 4
+    assert component.signals == MAX_TAIL_LINES + 1 == len(rows.signalled(here, "email:a", component))
+    assert len(rows.history(here, "email:a", component)) == 2 * MAX_TAIL_LINES + 4
 
 
 def test_a_part_that_comes_before_its_component_is_not_left_behind() -> None:
@@ -345,18 +345,18 @@ def test_pieces_and_messages_stay_small() -> None:
         rows.lay(ORDERS, root.key, root.key, order, b"%060d" % number)
     pieces = take_out(rows, root, (root.key,))
     assert sum(len(piece.rows) for piece in pieces) == 6_001
-    assert all(sum(len(name) + len(value) for name, value in piece.rows) <= PIECE_BYTES for piece in pieces)
+    assert all(sum(len(name) + len(value) for name, value in piece.rows) <= MAX_PIECE_BYTES for piece in pieces)
     assert len(pieces) == 4
 
 
-@given(st.lists(st.integers(1, PIECE_BYTES - 1), max_size=12))
+@given(st.lists(st.integers(1, MAX_PIECE_BYTES - 1), max_size=12))
 def test_messages_hold_as_much_as_fits(sizes: list[int]) -> None:
     pieces = [Piece(f"m{number}", (("c", "x" * size),)) for number, size in enumerate(sizes)]
     parts = bundled(pieces)
     assert [piece for part in parts for piece in part] == pieces
     weights = [sum(1 + len(rows[0][1]) for _, rows in part) for part in parts]
-    assert all(weight <= PIECE_BYTES for weight in weights)
-    assert all(a + 1 + len(part[0].rows[0][1]) > PIECE_BYTES for a, part in zip(weights, parts[1:], strict=False))
+    assert all(weight <= MAX_PIECE_BYTES for weight in weights)
+    assert all(a + 1 + len(part[0].rows[0][1]) > MAX_PIECE_BYTES for a, part in zip(weights, parts[1:], strict=False))
 
 
 # --- caps -------------------------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 
 from profiles import view
-from profiles.component import TAIL
-from profiles.facets import RECENT
+from profiles.component import MAX_TAIL_LINES
+from profiles.facets import RECENT_ENTRIES
 from profiles.kinds import ORDERS, TRAITS
 from profiles.row import Row
 from profiles.rows import Rows
@@ -65,9 +65,11 @@ def test_the_newest_value_of_a_trait_counts_whichever_identifier_it_came_by() ->
 
 def test_recent_events_are_those_of_all_identifiers_settled_or_not() -> None:
     rows, ann = customers()
-    note(rows, ann, "user_id:1", range(2 * TAIL))
-    note(rows, ann, "email:ann", range(2 * TAIL, 4 * TAIL))
+    note(rows, ann, "user_id:1", range(2 * MAX_TAIL_LINES))
+    note(rows, ann, "email:ann", range(2 * MAX_TAIL_LINES, 4 * MAX_TAIL_LINES))
     shown = view.profile(rows, ann)
-    assert [each["name"] for each in shown["recent"]] == [f"E{at}" for at in range(4 * TAIL - 1, -1, -1)][:RECENT]
+    assert [each["name"] for each in shown["recent"]] == [f"E{at}" for at in range(4 * MAX_TAIL_LINES - 1, -1, -1)][
+        :RECENT_ENTRIES
+    ]
     assert {each["identifier"] for each in shown["recent"]} == {"user_id:1", "email:ann"}
-    assert shown["event_count"] == 4 * TAIL == sum(each["count"] for each in shown["events"].values())
+    assert shown["event_count"] == 4 * MAX_TAIL_LINES == sum(each["count"] for each in shown["events"].values())

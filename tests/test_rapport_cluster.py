@@ -23,7 +23,7 @@ from rapport.demo.broker import Broker
 from rapport.demo.cluster import figure, month_until, through
 from rapport.demo.processes import LocalCluster
 from rapport.doctor import cluster as cluster_doctor
-from rapport.http.customers import HOPS
+from rapport.http.customers import MAX_HOPS
 from rapport_shell import SHOP, ran
 from schemas.keys import partition_of
 from stream.clock import wall_now
@@ -154,7 +154,7 @@ def test_a_question_that_makes_no_sense_is_refused(shop: Shop, query: str) -> No
 def test_a_chain_of_pointers_ends(shop: Shop) -> None:
     """As many hops as are allowed, and nobody is asked any more."""
     key = identifiers(shop, 1)[0]
-    assert got(shop.cluster.urls["worker-1"], "/profile?" + urlencode({"id": key, "hops": HOPS + 1}))[0] == 503
+    assert got(shop.cluster.urls["worker-1"], "/profile?" + urlencode({"id": key, "hops": MAX_HOPS + 1}))[0] == 503
 
 
 @pytest.mark.usefixtures("on_kafka")

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from profiles.settings import IdentitySettings
 from rapport.http import customers as asking
 from rapport.http.application import Json, application
-from rapport.http.customers import HOPS, PATH, Customers
+from rapport.http.customers import MAX_HOPS, PATH, Customers
 from rapport.http.serve import bound, serving_beside, url_of
 
 
@@ -76,7 +76,7 @@ def test_a_worker_that_hangs_holds_up_few(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nobody_is_asked_when_the_chain_is_too_long_or_leads_back() -> None:
-    for owner, hops in (("http://there", HOPS), ("http://here", 0)):
+    for owner, hops in (("http://there", MAX_HOPS), ("http://here", 0)):
         [(status, said)] = asked(owner, query=b"id=card:1&hops=%d" % hops)
         assert status == 503
         assert "between two workers" in str(said)

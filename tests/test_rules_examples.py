@@ -84,19 +84,19 @@ def test_what_opens_a_window(shop: RuleSet) -> None:
     assert armed(shop, "Ticket Created", {"ticket_id": "t1", "sentiment": 0.4}) == {"ticket-left-open"}
 
 
-def test_the_templates_load_and_their_journey_comes_true() -> None:
+def test_the_templates_load_and_their_scenario_comes_true() -> None:
     rules = load_rules({"rule.yaml": (TEMPLATES / "rule.yaml").read_bytes()})
     assert [rule.status for rule in rules.rules] == ["shadow"]
-    journey = YAML(typ="safe", pure=True).load((TEMPLATES / "journey.yaml").read_text())
+    scenario = YAML(typ="safe", pure=True).load((TEMPLATES / "scenario.yaml").read_text())
     history: list[Entry] = []
-    for number, told in enumerate(journey["events"]):
+    for number, told in enumerate(scenario["events"]):
         event = happened(number, told["event"], told["properties"], instant.parse(told["at"]))
         if reaction := rules.on_event(event):
             history.append((event.occurred_at, event.message_id, reaction.signals))
-    until = instant.parse(journey["until"])
+    until = instant.parse(scenario["until"])
     decided = [
         {"rule": run.rule.name, "run_key": run.run_key, "verdict": run.rule.status, "at": instant.render(run.due)}
         for run in rules.open_runs(history)
         if run.due <= until
     ]
-    assert decided == journey["expect"]["decisions"]
+    assert decided == scenario["expect"]["decisions"]

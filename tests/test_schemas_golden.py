@@ -27,19 +27,19 @@ from rules.load import load_rules
 from schemas import codec, keys
 from schemas.messages import (
     Absorb,
-    Add,
     Admit,
+    AliasLookup,
     Dropped,
     Event,
     Forward,
     Link,
+    MakeRoot,
     Piece,
-    Previous,
     Redirect,
     Rejected,
     Release,
-    Root,
     Split,
+    Transfer,
     Wake,
 )
 from stream.core.plan import Plan
@@ -145,7 +145,7 @@ def test_the_rows_still_mean_the_same_people(golden: dict[str, Any], store: Memo
         assert found is not None
         assert view.profile(rows, found) == shown
     for key, (root, members) in golden["clusters"].items():
-        assert linker.cluster(key) == (root, tuple(members))
+        assert linker.person(key) == (root, tuple(members))
 
 
 def test_a_message_id_is_still_known_and_a_wake_still_found(golden: dict[str, Any], store: Memory) -> None:
@@ -231,13 +231,13 @@ def _made() -> dict[str, Any]:
     messages = (
         _events()[0],
         Forward("user_id:zoë", _events()[0], 1),
-        Add("user_id:zoë", (piece,), 1, T, True),
+        Transfer("user_id:zoë", (piece,), 1, T, True),
         Admit("user_id:1", ("email:a",), 1),
         Absorb("email:a", "user_id:1", 1),
         Redirect("email:a", "user_id:1", 1),
-        Root("email:a", ("email:a",), 2),
+        MakeRoot("email:a", ("email:a",), 2),
         Release("user_id:1", ("email:a",), "email:a", 2),
-        Previous("anonymous_id:x", "user_id:x", "user_id:1", "m1", T),
+        AliasLookup("anonymous_id:x", "user_id:x", "user_id:1", "m1", T),
         Wake("user_id:1"),
         Link("user_id:1", "email:a", "m1", T),
         Split(("user_id:1",), ("email:a",), T),
@@ -255,7 +255,7 @@ def _made() -> dict[str, Any]:
         "lines": {codec._NAMES[type(message)]: codec.encode(message).decode() for message in messages},
         "rows": {key.decode("latin-1"): value.decode("latin-1") for key, value in sorted(rows.items())},
         "profiles": simulator.profiles(),
-        "clusters": {key: simulator.linker().cluster(key) for key in ("email:zoë@example.com", "phone:+4915112345678")},
+        "clusters": {key: simulator.linker().person(key) for key in ("email:zoë@example.com", "phone:+4915112345678")},
         "due": [(each.rule, each.run_key) for each in pending.outputs.triggers],
     }
 

@@ -321,9 +321,9 @@ def test_a_sink_that_the_group_forgot_joins_again(broker, names, lanes, lake):
 # --- the whole of it ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("journey", ["refunds", "split", "merge-while-a-timer-runs", "email-cap"])
-def test_what_a_sink_publishes_is_what_the_embedded_run_publishes(broker, names, lanes, lake, tmp_path, journey):
-    loaded = load(next(path for path in files() if path.stem == journey))
+@pytest.mark.parametrize("scenario", ["refunds", "split", "merge-while-a-timer-runs", "email-cap"])
+def test_what_a_sink_publishes_is_what_the_embedded_run_publishes(broker, names, lanes, lake, tmp_path, scenario):
+    loaded = load(next(path for path in files() if path.stem == scenario))
     embedded(loaded, tmp_path / "embedded", 1_000)
     outputs = played(loaded, LANES).outputs
     for number in range(LANES):

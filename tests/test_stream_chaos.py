@@ -16,7 +16,7 @@ from rapport.demo.broker import Broker
 from schemas import codec
 from sinks_topics import ends
 from stream.kafka.producer import feeding
-from stream.kafka.worker import FAILED
+from stream.kafka.worker import EXIT_FAILED
 from stream_chaos import KINDS, Cluster, chaos, schedule
 from stream_cluster import ENVIRONMENT, until
 from stream_crowd import Crowd, Phase
@@ -124,7 +124,7 @@ def test_what_a_frozen_worker_still_sends_is_never_seen(cluster: Cluster, tmp_pa
     cluster.expire(crowd, stream_crowd.triggers(embedded))
     wrong = breaches(embedded, cluster)
     assert not wrong, "\n".join(wrong)
-    assert set(left.values()) <= {FAILED, None}
+    assert set(left.values()) <= {EXIT_FAILED, None}
 
 
 # --- the broker, and the time it takes ------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_a_broker_that_is_away_costs_nothing_but_time(
     own_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever feeds waits for it, once as much is on its way as may be."""
-    monkeypatch.setattr("stream.kafka.producer.IN_FLIGHT_BYTES", LITTLE)
+    monkeypatch.setattr("stream.kafka.producer.MAX_IN_FLIGHT_BYTES", LITTLE)
     cluster = Cluster(own_broker, "away-", tmp_path / "cluster")
     crowd, embedded = crowded(cluster, tmp_path, 6, 3 * FEW)
     try:

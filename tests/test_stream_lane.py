@@ -21,7 +21,7 @@ from schemas.instant import DAY
 from stream.core.plan import Plan
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
-from stream.kafka.lane import IDLE_WAIT, Lane
+from stream.kafka.lane import IDLE_INTERVAL, Lane
 from stream.kafka.lanestore import LaneStore, Memory, Reached
 from stream.kafka.ownership import home
 from stream.kafka.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
@@ -268,7 +268,7 @@ def test_a_lane_that_is_dropped_just_as_records_arrive_is_dropped(cluster: Clust
             while lane.positions["events"] < 1:
                 await asyncio.sleep(0.02)
             lane.put("events", next(offsets), b"x")
-        await asyncio.sleep(2.5 * IDLE_WAIT)
+        await asyncio.sleep(2.5 * IDLE_INTERVAL)
         for offset in islice(offsets, cluster.commit_records):
             lane.put("events", offset, b"x")
         running.cancel()

@@ -19,21 +19,21 @@ from schemas.messages import Event
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
 from stream.simulation.simulator import Simulator
-from stream_scenarios import Journey, accepted, files, load, stored_profiles
+from stream_scenarios import Scenario, accepted, files, load, stored_profiles
 
 NOW = parse("2026-03-10")
 TYPES = ("user_id", "email", "phone", "anonymous_id", "device_id")
 LOOSE = Plan(IdentitySettings(types=tuple(TypeSettings(name, cap=1_000, unique=False) for name in TYPES)))
 
 
-def free_of_order(journey: Journey) -> bool:
-    events = [item for item in journey.items if isinstance(item, Event)]
-    told = journey.expect
+def free_of_order(scenario: Scenario) -> bool:
+    events = [item for item in scenario.items if isinstance(item, Event)]
+    told = scenario.expect
     limited = "refusals" in told or "splits" in told or told.get("counts", {}).get("duplicate")
     return not limited and not any(event.type == "alias" for event in events)
 
 
-JOURNEYS = {path.stem: journey for path in files() if free_of_order(journey := load(path))}
+SCENARIOS = {path.stem: scenario for path in files() if free_of_order(scenario := load(path))}
 
 
 def profiles(events: list[Event], plan: Plan) -> dict[str, dict[str, Any]]:
@@ -42,21 +42,21 @@ def profiles(events: list[Event], plan: Plan) -> dict[str, dict[str, Any]]:
     return simulator.profiles()
 
 
-def all_at_once(journey: Journey) -> tuple[Plan, list[Event]]:
+def all_at_once(scenario: Scenario) -> tuple[Plan, list[Event]]:
     """Its events, all arriving after the last of them happened, and nobody to act on them."""
-    events = [item for item in journey.items if isinstance(item, Event)]
+    events = [item for item in scenario.items if isinstance(item, Event)]
     now = max(event.occurred_at for event in events)
-    arrived = accepted([(now, dict(event.body)) for event in events], Plan(journey.plan.identity))
-    return Plan(journey.plan.identity), [event for event in arrived if isinstance(event, Event)]
+    arrived = accepted([(now, dict(event.body)) for event in events], Plan(scenario.plan.identity))
+    return Plan(scenario.plan.identity), [event for event in arrived if isinstance(event, Event)]
 
 
-def test_most_journeys_are_free_of_order():
-    assert len(JOURNEYS) > 12
+def test_most_scenarios_are_free_of_order():
+    assert len(SCENARIOS) > 12
 
 
-@pytest.mark.parametrize("name", JOURNEYS)
-def test_a_journey_in_any_order_tells_the_same_of_everybody(name):
-    plan, events = all_at_once(JOURNEYS[name])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_in_any_order_tells_the_same_of_everybody(name):
+    plan, events = all_at_once(SCENARIOS[name])
     expected = profiles(events, plan)
 
     @settings(max_examples=25, deadline=None)

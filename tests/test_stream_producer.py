@@ -176,9 +176,9 @@ def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own:
 
         monkeypatch.setattr(feed, "_send", looked_at)
         events = outcomes(20_000)
-        feed.take(next(events) for _ in range(5_000))
+        feed.send(next(events) for _ in range(5_000))
         own_broker.kill()
-        rest = threading.Thread(target=lambda: (feed.take(events), feed.finish()))
+        rest = threading.Thread(target=lambda: (feed.send(events), feed.finish()))
         rest.start()
         until(lambda: unacknowledged[-1] > 130_000)
         own_broker.restart()
@@ -193,10 +193,10 @@ def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own:
 def test_brokers_that_stay_away_end_the_run_with_a_sentence(own: Cluster, own_broker, monkeypatch):
     monkeypatch.setattr(feeds, "DELIVERY_SECONDS", 2)
     with feeding(own) as feed:
-        feed.take(outcomes(100))
+        feed.send(outcomes(100))
         feed.finish()
         own_broker.kill()
-        feed.take(outcomes(100))
+        feed.send(outcomes(100))
         with pytest.raises(ClusterError, match="have acknowledged nothing for 2 s: look after"):
             feed.finish()
 
@@ -205,7 +205,7 @@ def test_topics_take_the_largest_refusal(cluster):
     """What is refused may be larger than an event: its original travels whole, as text."""
     payload = b'{"type":"track","properties":"' + b"x" * 480_000
     with feeding(cluster) as feed:
-        feed.take(Intake(Plan(), lambda: NOW).lines([payload], "test"))
+        feed.send(Intake(Plan(), lambda: NOW).lines([payload], "test"))
         feed.finish()
     (refused,) = taken(cluster)
     assert isinstance(refused, Rejected)

@@ -1,4 +1,4 @@
-"""Every journey on every runner: the same events must come to the same profiles, merges, triggers and decisions.
+"""Every scenario on every runner: the same events must come to the same profiles, merges, triggers and decisions.
 
 To look at one: pytest tests/test_stream_scenarios.py -k split-reopens
 """
@@ -20,23 +20,23 @@ from rapport.demo.broker import Broker
 from schemas.instant import parse
 from schemas.keys import profile_id
 from stream.embedded.store import PUBLISHED
-from stream_scenarios import Journey, Outcome, compared, embedded, files, load, simulated
+from stream_scenarios import Outcome, Scenario, compared, embedded, files, load, simulated
 
-RUNNERS: dict[str, Callable[[Journey, Path], Outcome]] = {
-    "embedded, one by one": lambda journey, folder: embedded(journey, folder, 1),
-    "embedded, by sevens": lambda journey, folder: embedded(journey, folder, 7),
-    "embedded, at once": lambda journey, folder: embedded(journey, folder, 1_000),
-    "simulated, four lanes": lambda journey, _: simulated(journey),
+RUNNERS: dict[str, Callable[[Scenario, Path], Outcome]] = {
+    "embedded, one by one": lambda scenario, folder: embedded(scenario, folder, 1),
+    "embedded, by sevens": lambda scenario, folder: embedded(scenario, folder, 7),
+    "embedded, at once": lambda scenario, folder: embedded(scenario, folder, 1_000),
+    "simulated, four lanes": lambda scenario, _: simulated(scenario),
 }
 FIRST, *OTHERS = RUNNERS
 CLUSTER = "Kafka, two workers"
 
 
 class Stage:
-    """One journey; each runner plays it at most once."""
+    """One scenario; each runner plays it at most once."""
 
     def __init__(self, path: Path, folder: Path, cluster: Callable[[], Mapping[str, Outcome]]) -> None:
-        self.journey = load(path)
+        self.scenario = load(path)
         self.folder = folder
         self._name = path.stem
         self._cluster = cluster
@@ -50,12 +50,12 @@ class Stage:
     def _play(self, runner: str) -> Outcome:
         if runner == CLUSTER:
             return self._cluster()[self._name]
-        return RUNNERS[runner](self.journey, self.folder / runner)
+        return RUNNERS[runner](self.scenario, self.folder / runner)
 
 
 @pytest.fixture(scope="module")
 def on_kafka(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
-    """What every journey comes to on a cluster, which plays them all at once."""
+    """What every scenario comes to on a cluster, which plays them all at once."""
     return played(broker.address, f"t{secrets.token_hex(4)}-", tmp_path_factory.mktemp("cluster"))
 
 
@@ -66,9 +66,9 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("runner", [*RUNNERS, CLUSTER])
-def test_a_journey_comes_to_what_it_says(stage, runner):
-    happened, expected = compared(stage.journey, stage.outcome(runner))
-    assert happened == expected, stage.journey.title
+def test_a_scenario_comes_to_what_it_says(stage, runner):
+    happened, expected = compared(stage.scenario, stage.outcome(runner))
+    assert happened == expected, stage.scenario.title
 
 
 @pytest.mark.parametrize("runner", [*OTHERS, CLUSTER])

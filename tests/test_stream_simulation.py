@@ -94,7 +94,7 @@ def test_results_do_not_depend_on_commits_crashes_or_the_number_of_lanes() -> No
 
 
 def test_played_one_by_one_every_seed_gives_the_naive_answer() -> None:
-    """The ordered mode, as journeys use it: every input with all that follows from it before the next."""
+    """The ordered mode, as scenarios use it: every input with all that follows from it before the next."""
     for seed in range(30):
         world = make(seed)
         simulator = Simulator(world.plan, world.partitions)
@@ -103,7 +103,7 @@ def test_played_one_by_one_every_seed_gives_the_naive_answer() -> None:
         if world.loose:
             pairs = [(each.identifiers[0], other) for each in events for other in each.identifiers[1:]]
             for key, component in connected(pairs).items():
-                assert any(set(members) == component for members in simulator.clusters().values()), (seed, key)
+                assert any(set(members) == component for members in simulator.people().values()), (seed, key)
         assert len(simulator.outputs.facts) + simulator.outputs.duplicate == len(events)
 
 
@@ -114,7 +114,7 @@ def test_an_owner_that_dies_in_its_commit_is_seen_or_never_happened() -> None:
         for reached in (True, False):
             simulator = Simulator(make(0).plan, 2, 1, [Fault(tick, lane, reached, thaws=True) for lane in (-1, 0, 1)])
             simulator.run(script)
-            assert simulator.clusters() == {"user_id:1": ("email:a", "user_id:1")}
+            assert simulator.people() == {"user_id:1": ("email:a", "user_id:1")}
             seen.add((len(simulator.outputs.facts), simulator.outputs.duplicate))
     assert seen == {(2, 0)}
 
@@ -128,7 +128,7 @@ def test_an_alias_links_whom_it_named_before_anybody_was_seen_under_that_name() 
             event(("email:a", "anonymous_id:a"), 2, "X", START + 1, START + 1),
         ]
     )
-    assert simulator.clusters() == {"user_id:1": ("anonymous_id:a", "email:a", "user_id:1")}
+    assert simulator.people() == {"user_id:1": ("anonymous_id:a", "email:a", "user_id:1")}
 
 
 def test_a_closed_window_stays_closed_when_its_profile_is_absorbed() -> None:

@@ -130,7 +130,7 @@ def test_a_user_gets_in_by_password(guarded: GuardedBroker, protocol, mechanism,
     assert len(topology.create(cluster).created) == len(TOPICS)
     assert topology.check(cluster) == []
     with feeding(cluster) as feed:
-        feed.take(Intake(Plan(), lambda: 0).lines([b"no event"], "test"))
+        feed.send(Intake(Plan(), lambda: 0).lines([b"no event"], "test"))
         feed.finish()
         assert feed.records == 1
 

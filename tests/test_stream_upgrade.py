@@ -25,7 +25,7 @@ from schemas.messages import Event, Split, Trigger
 from stream.core.effects import LINKS
 from stream.core.envelope import envelope
 from stream.kafka.lanestore import POSITIONS
-from stream.kafka.worker import FAILED
+from stream.kafka.worker import EXIT_FAILED
 from stream.simulation.broker import Memory
 from stream_cluster import Workers, until
 from stream_scenarios import profiles_in
@@ -200,7 +200,7 @@ def test_rows_of_a_newer_version_stop_the_worker(
     workers.feed([again(100, (MAIL, "phone:+4915100000000"))])
     for times in (1, 2):
         workers.start("one")
-        assert workers.ended("one") == FAILED
+        assert workers.ended("one") == EXIT_FAILED
         refusal = f"{lane}: A stored row has layout {read + 1}; this Rapport reads up to {read}. Upgrade Rapport."
         assert workers.count("one", refusal) == times
         now = stored(workers, topic)

@@ -7,7 +7,7 @@ import pytest
 from schemas.instant import MINUTE, SECOND
 from schemas.messages import SourceMark, Wake
 from stream.core.timers import Timers
-from stream.core.watermark import IDLE_INTERVAL, NOBODY, SOURCE_LAPSES, STANDSTILL, Watermark
+from stream.core.watermark import IDLE_INTERVAL, NOBODY, SOURCE_TIMEOUT, STANDSTILL_TIMEOUT, Watermark
 
 T = 20_000 * 24 * 60 * MINUTE
 ALLOWED = 30 * SECOND
@@ -100,15 +100,15 @@ def test_what_was_due_when_it_was_armed_waits_for_every_open_source(mark, timers
     mark.note(now, {0: 5})
     mark.mark(SourceMark("file", True, T + 10 * SECOND))
     mark.reach({0: 5}, now)
-    assert {wake.settled for wake in mark.ready} == {0}
+    assert {wake.history_by for wake in mark.ready} == {0}
     assert woken(mark) == ["ahead:1"]
-    now = T + MINUTE if done else T + 10 * SECOND + SOURCE_LAPSES
+    now = T + MINUTE if done else T + 10 * SECOND + SOURCE_TIMEOUT
     if done:
         mark.mark(SourceMark("file", False, now))
     assert mark.wants_ends(now)
     mark.note(now, {0: 5})
     mark.reach({0: 5}, now)
-    assert {wake.settled for wake in mark.ready} == {now}
+    assert {wake.history_by for wake in mark.ready} == {now}
     assert woken(mark) == ["late:1"]
 
 
@@ -117,7 +117,7 @@ def test_a_source_that_opens_while_positions_are_waited_for_keeps_what_came_with
     mark.note(T + MINUTE, {0: 5})
     mark.mark(SourceMark("file", True, T + MINUTE - SECOND))
     mark.reach({0: 5}, T + MINUTE)
-    assert {wake.settled for wake in mark.ready} == {0}, "a row that is woken looks, and waits on"
+    assert {wake.history_by for wake in mark.ready} == {0}, "a row that is woken looks, and waits on"
 
 
 def test_a_new_owner_waits_for_what_sources_have_to_say(timers):
@@ -126,7 +126,7 @@ def test_a_new_owner_waits_for_what_sources_have_to_say(timers):
     mark.note(T, {})
     mark.reach({}, T)
     assert woken(mark) == []
-    assert mark.next == T + SOURCE_LAPSES
+    assert mark.next == T + SOURCE_TIMEOUT
 
 
 def test_a_partition_that_stands_still_is_not_waited_for_for_ever_and_is_named(mark, timers):
@@ -134,19 +134,19 @@ def test_a_partition_that_stands_still_is_not_waited_for_for_ever_and_is_named(m
     at = T + MINUTE
     mark.note(at, {0: 10, 1: 10})
     mark.reach({0: 10, 1: 3}, at)
-    mark.reach({0: 10, 1: 3}, at + STANDSTILL - 1)
+    mark.reach({0: 10, 1: 3}, at + STANDSTILL_TIMEOUT - 1)
     assert not mark.ready
-    mark.reach({0: 10, 1: 4}, at + STANDSTILL)
+    mark.reach({0: 10, 1: 4}, at + STANDSTILL_TIMEOUT)
     assert not mark.ready, "it has moved"
-    mark.reach({0: 10, 1: 4}, at + 2 * STANDSTILL)
+    mark.reach({0: 10, 1: 4}, at + 2 * STANDSTILL_TIMEOUT)
     assert {wake.without for wake in mark.ready} == {(1,)}
     assert woken(mark) == ["a:1"]
     timers.push(at, "b:1", late=False)
-    mark.note(at + 2 * STANDSTILL, {0: 10, 1: 12})
-    mark.reach({0: 10, 1: 4}, at + 2 * STANDSTILL)
+    mark.note(at + 2 * STANDSTILL_TIMEOUT, {0: 10, 1: 12})
+    mark.reach({0: 10, 1: 4}, at + 2 * STANDSTILL_TIMEOUT)
     assert woken(mark) == ["b:1"], "it is known to stand still"
-    mark.note(at + 3 * STANDSTILL, {0: 10, 1: 12})
-    mark.reach({0: 10, 1: 12}, at + 3 * STANDSTILL)
+    mark.note(at + 3 * STANDSTILL_TIMEOUT, {0: 10, 1: 12})
+    mark.reach({0: 10, 1: 12}, at + 3 * STANDSTILL_TIMEOUT)
     assert {wake.without for wake in mark.ready} == {()}
 
 

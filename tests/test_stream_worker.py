@@ -24,10 +24,10 @@ from schemas.messages import Event, IdentityDecision, Rejected, RuleDecision, Tr
 from schemas.topics import OUTPUTS
 from stream.core.effects import Effects
 from stream.core.intake import Intake, at
-from stream.core.owners import LINES
+from stream.core.owners import LINES_PER_PART
 from stream.embedded.engine import Engine
 from stream.kafka.ownership import home
-from stream.kafka.worker import FAILED, SESSION
+from stream.kafka.worker import EXIT_FAILED, SESSION_TIMEOUT
 from stream_cluster import Workers, until
 
 PARTITIONS = 4
@@ -229,14 +229,14 @@ def test_a_frozen_worker_is_shut_out_and_gives_up(workers: Workers, story: Story
         since, let_go = time.monotonic(), workers.count("one", "letting go")
         had = workers.count("two", "is open")
         until(lambda: workers.count("two", "is open") > had + PARTITIONS, "the other has taken over")
-        assert time.monotonic() - since > SESSION / 2
+        assert time.monotonic() - since > SESSION_TIMEOUT / 2
         workers.signal("one", signal.SIGCONT)
         until(
             lambda: workers.processes["one"].poll() is not None or workers.count("one", "letting go") > let_go,
             "the thawed worker has left its lanes",
         )
         if workers.processes["one"].poll() is not None:
-            assert workers.ended("one") == FAILED
+            assert workers.ended("one") == EXIT_FAILED
 
     same(story.made, play(workers, story, frozen))
 
@@ -303,7 +303,7 @@ def test_any_bytes_end_in_rejected_and_the_worker_goes_on(workers: Workers, stor
     good = _event() if topic == "events" else b'{"v":1,"k":"wake","row":"user_id:nobody"}'
     if topic == "links":
         good = b'{"v":1,"k":"link","a":"user_id:x","b":"email:y","message_id":"m","at":1}'
-    long = [good] * LINES + [b"no message", good] * LINES + [HOSTILE[-1], good]
+    long = [good] * LINES_PER_PART + [b"no message", good] * LINES_PER_PART + [HOSTILE[-1], good]
     workers.raw(topic, partition, *hostile, b"\n".join(long))
     workers.settled()
     refused = [cast(Rejected, each) for each in workers.messages("rejected")]
@@ -312,7 +312,7 @@ def test_any_bytes_end_in_rejected_and_the_worker_goes_on(workers: Workers, stor
         assert f"{topic}/{partition}@{offset}" in places, record
     last = f"{topic}/{partition}@{len(hostile)}"
     lines = sorted(int(each.rejection_id.rpartition(":")[2]) for each in refused if each.source == last)
-    assert lines == [*range(LINES, 3 * LINES, 2), 3 * LINES]
+    assert lines == [*range(LINES_PER_PART, 3 * LINES_PER_PART, 2), 3 * LINES_PER_PART]
     workers.feed(story.events)
     workers.settled()
     assert len(workers.messages("facts")) >= len(story.made.facts)

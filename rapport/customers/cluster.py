@@ -22,11 +22,11 @@ from schemas.keys import key_of, partition_of, profile_id
 from stream.kafka.cluster import Cluster
 from stream.kafka.placement import placement
 
-PATIENCE = 5.0
+REQUEST_TIMEOUT = 5.0
 """Seconds a worker may take to answer; it may have to ask another one."""
-MOVING = 10.0
+MOVING_TIMEOUT = 10.0
 """Seconds for which workers are asked again; a killed one's partitions are elsewhere by then."""
-PAUSE = 0.3
+RETRY_INTERVAL = 0.3
 
 
 def profile(cluster: Cluster, key: str) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def explain(cluster: Cluster, plan: Path | None, *keys: str) -> dict[str, Any]:
 
     Raises UnknownCustomer, and ClusterError where no worker can answer.
     """
-    return explained(cluster.data, [_cluster(cluster, plan, key) for key in keys])
+    return explained(cluster.data, [_person(cluster, plan, key) for key in keys])
 
 
-def _cluster(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
+def _person(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
     written = [each for each in (key, meant(plan, key)) if each]
     try:
         found = asked(cluster, key)
@@ -72,7 +72,7 @@ def asked(cluster: Cluster, key: str) -> dict[str, Any]:
 
     Asks again for a while where no worker can answer yet: partitions may be moving from one to another.
     """
-    until = time.monotonic() + MOVING
+    until = time.monotonic() + MOVING_TIMEOUT
     while True:
         reasons = []
         for url in _urls(cluster, key):
@@ -86,7 +86,7 @@ def asked(cluster: Cluster, key: str) -> dict[str, Any]:
             reasons.append(f"{url}: {answer.get('error', status)}")
         if time.monotonic() > until:
             raise ClusterError(f"No worker could answer; try again, or see rapport doctor. {'; '.join(reasons)}")
-        time.sleep(PAUSE)
+        time.sleep(RETRY_INTERVAL)
 
 
 def _urls(cluster: Cluster, key: str) -> list[str]:
@@ -105,7 +105,7 @@ def got(url: str, path: str, token: str | None = None) -> tuple[int, dict[str, A
     """A worker's answer, status and JSON; status 0 where there is none. No proxy, no redirect: the token stays here."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     worker = urlsplit(url)
-    with closing(HTTPConnection(worker.hostname or "", worker.port, timeout=PATIENCE)) as connection:
+    with closing(HTTPConnection(worker.hostname or "", worker.port, timeout=REQUEST_TIMEOUT)) as connection:
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()

@@ -38,41 +38,41 @@ def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]] | None:
 def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict[str, Any]:
     """How the customer of `a` came together, or why `a` and `b` are one customer or are not. Raises UnknownCustomer.
 
-    `{"same": bool | None, "declared_apart": bool, "clusters": [...], "links": [decisions], "against": [decisions]}`.
+    `{"same": bool | None, "declared_apart": bool, "people": [...], "links": [decisions], "against": [decisions]}`.
     """
     with Reader.open(data) as reader:
-        clusters = [_cluster(reader, data, plan, key) for key in (a, b) if key is not None]
-        keys = [cluster["identifier"] for cluster in clusters]
+        people = [_person(reader, data, plan, key) for key in (a, b) if key is not None]
+        keys = [person["identifier"] for person in people]
         apart = len(keys) == 2 and reader.apart(*keys)
-    return {**explained(data, clusters), "declared_apart": apart}
+    return {**explained(data, people), "declared_apart": apart}
 
 
-def explained(data: Path, clusters: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same for clusters that are known, by the decisions published; declared apart by a split in them."""
-    members = [cluster["members"] for cluster in clusters]
+def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same for people that are known, by the decisions published; declared apart by a split in them."""
+    members = [person["members"] for person in people]
     decisions = queries.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
-    if len(clusters) == 1:
+    if len(people) == 1:
         merges = [decision for decision in decisions if decision["kind"] == "merge"]
         others = [decision for decision in decisions if decision["kind"] != "merge"]
-        return {"same": None, "declared_apart": False, "clusters": clusters, "links": merges, "against": others}
-    same = clusters[0]["root"] == clusters[1]["root"]
-    keys = [cluster["identifier"] for cluster in clusters]
+        return {"same": None, "declared_apart": False, "people": people, "links": merges, "against": others}
+    same = people[0]["root"] == people[1]["root"]
+    keys = [person["identifier"] for person in people]
     against = [] if same else between(decisions, *members)
     return {
         "same": same,
         "declared_apart": any(decision["kind"] == "split" for decision in against),
-        "clusters": clusters,
+        "people": people,
         "links": chain(decisions, *keys) if same else [],
         "against": against,
     }
 
 
-def _cluster(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
+def _person(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     try:
         known = _known(reader, plan, key)
     except UnknownCustomer:
         return refused_only(data, [each for each in (key, meant(plan, key)) if each])
-    return {**(reader.cluster(known) or {}), "identifier": known}
+    return {**(reader.person(known) or {}), "identifier": known}
 
 
 def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
@@ -87,10 +87,10 @@ def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
 
 def _known(reader: Reader, plan: Path | None, key: str) -> str:
     """The key under which this identifier is stored: as written, else as its type normalizes it."""
-    if reader.cluster(key) is not None:
+    if reader.person(key) is not None:
         return key
     usual = meant(plan, key)
-    if usual is not None and reader.cluster(usual) is not None:
+    if usual is not None and reader.person(usual) is not None:
         return usual
     raise unknown(key)
 

@@ -14,9 +14,9 @@ from stream.clock import wall_now
 from stream.kafka import linker_requests
 from stream.kafka.cluster import Cluster
 
-PATIENCE = 15.0
+DECISION_TIMEOUT = 15.0
 """Seconds for which the workers may be about it; a killed one's lanes are open elsewhere by then."""
-LOOK = 0.3
+POLL_INTERVAL = 0.3
 
 Found = Mapping[str, Any]
 """A customer, as `profiles.view.profile` shows one."""
@@ -34,7 +34,7 @@ def split(cluster: Cluster, a: Sequence[str], b: Sequence[str]) -> dict[str, Any
         if key not in identifiers(found):
             raise unknown(key, a[0])
     offset = linker_requests.send(cluster, Split(tuple(a), tuple(b), wall_now()))
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + DECISION_TIMEOUT
     while not linker_requests.decided(cluster, offset) or not _apart(
         after := _customers(cluster, (*a, *b)), before, a, b
     ):
@@ -43,7 +43,7 @@ def split(cluster: Cluster, a: Sequence[str], b: Sequence[str]) -> dict[str, Any
                 "The request is in the log, but the workers have not carried it out: they will once all lanes are "
                 "open; see rapport doctor."
             )
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
     return {"a": side(after[a[0]]), "b": side(after[b[0]])}
 
 

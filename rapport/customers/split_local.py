@@ -23,7 +23,7 @@ def split(data: Path, plan: Path | None, a: Sequence[str], b: Sequence[str]) -> 
     loaded = plan_folder.load(plan)
     with Reader.open(data) as reader:
         for key in (*a, *b):
-            if reader.cluster(key) is None:
+            if reader.person(key) is None:
                 raise unknown(key, a[0])
     with Engine.open(data, loaded) as engine:
         engine.split(a, b, wall_now())

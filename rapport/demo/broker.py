@@ -31,7 +31,7 @@ VERSION = re.findall(r"<kafka.version>(.+?)</", POM.read_text(encoding="utf-8"))
 NEEDED = "a running container engine, or Java 17 and Maven"
 CLUSTER_ID = base64.urlsafe_b64encode(b"rapport's broker")[:22].decode()
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 0, -1)
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 """Seconds a broker may take to answer; it is there after 2 on an idle machine."""
 OPEN = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
 SETTINGS = {
@@ -83,8 +83,8 @@ class Broker:
         """Ends it for good and removes its data."""
 
     def wait(self) -> None:
-        """Until it answers. Raises NoBroker when it does not within `PATIENCE`."""
-        until = time.monotonic() + PATIENCE
+        """Until it answers. Raises NoBroker when it does not within `START_TIMEOUT`."""
+        until = time.monotonic() + START_TIMEOUT
         while not _answers(self.address):
             if (ended := self._ended()) or time.monotonic() > until:
                 raise NoBroker(f"The broker at {self.address} does not answer. {ended}")

@@ -23,9 +23,9 @@ RAPPORT = (sys.executable, "-m", "rapport")
 BROKER = (sys.executable, "-m", "rapport.demo.broker")
 HERE = Path(__file__).parents[2]
 """Where the packages lie that this process runs: those it starts are to run the same."""
-PATIENCE = 120.0
+START_TIMEOUT = 120.0
 """Seconds a step of coming up may take."""
-DRAIN = 15.0
+DRAIN_TIMEOUT = 15.0
 """Seconds a process may take to end by itself."""
 
 
@@ -147,11 +147,11 @@ class LocalCluster:
         return self.folder / f"{name}.log"
 
     def _until(self, there: Callable[[], bool], otherwise: str) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT
         while not there():
             self.check()
             if time.monotonic() > until:
-                raise Failed(f"{otherwise} within {PATIENCE:.0f} s; {self.folder} has the logs")
+                raise Failed(f"{otherwise} within {START_TIMEOUT:.0f} s; {self.folder} has the logs")
             time.sleep(0.1)
 
     def _last_words(self, name: str) -> str:
@@ -159,10 +159,10 @@ class LocalCluster:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Has it end by itself within `DRAIN`, else, or when somebody gets impatient, by force."""
+    """Has it end by itself within `DRAIN_TIMEOUT`, else, or when somebody gets impatient, by force."""
     process.terminate()
     try:
-        process.wait(DRAIN)
+        process.wait(DRAIN_TIMEOUT)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()

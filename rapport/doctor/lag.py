@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 INPUTS = ("events", "internal", "links")
 WATCHED, WATCHED_LONG = 2.0, 8.0
 """Seconds: lanes report their positions twice a second, sinks after each write, every five seconds."""
-LOOKED = 3.0
+OBSERVATION_SECONDS = 3.0
 """Seconds for which it is looked whether there is anything to take."""
-BEHIND = 10_000
+MAX_LAG_RECORDS = 10_000
 """Records: a lag above this is named."""
 LOOKING: Mapping[str, Any] = {
     "isolation_level": "read_committed",
@@ -89,7 +89,12 @@ class Flow:
             f", most in {max(by_topic, key=by_topic.__getitem__)}" if total else ""
         )
         more = "rapport_step_seconds_total shows whether they are busy; add a process, up to one a partition"
-        return Finding("lag", Verdict.warn if total > BEHIND else Verdict.ok, found, more if total > BEHIND else "")
+        return Finding(
+            "lag",
+            Verdict.warn if total > MAX_LAG_RECORDS else Verdict.ok,
+            found,
+            more if total > MAX_LAG_RECORDS else "",
+        )
 
     def _stuck(self, before: _Seen, now: _Seen, waiting: Container[TopicPartition]) -> Iterator[Finding]:
         stuck = []
@@ -146,7 +151,7 @@ class Flow:
             consumer.assign(sorted(unclear))
             for at in unclear:
                 consumer.seek(at, now.taken(at))
-            until = time.monotonic() + LOOKED
+            until = time.monotonic() + OBSERVATION_SECONDS
             while unclear and time.monotonic() < until:
                 waiting |= consumer.poll(timeout_ms=200).keys()
                 unclear -= {at for at in unclear if at in waiting or (consumer.position(at) or 0) >= now.stable[at]}

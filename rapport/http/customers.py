@@ -23,9 +23,9 @@ from schemas.errors import RowError
 from schemas.keys import key_of, partition_of
 
 PATH = "/profile"
-HOPS = 8
+MAX_HOPS = 8
 """Pointers followed before a customer counts as on the move; a chain is cut short when the linker's orders arrive."""
-PATIENCE = 2.0
+ASK_TIMEOUT = 2.0
 """Seconds another worker may take to answer."""
 MAX_ASKED = 100
 """Questions to other workers at a time: where one of them hangs, they must not gather here."""
@@ -67,7 +67,7 @@ class Customers:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Other workers can be asked while it is entered."""
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as self._others:
             yield
 
@@ -94,7 +94,7 @@ class Customers:
                 yield meant
 
     def _find(self, key: str, hops: int) -> Response | _Elsewhere:
-        while hops <= HOPS:
+        while hops <= MAX_HOPS:
             partition = partition_of(key, self._homes.partitions)
             store = self._homes.store(partition)
             if store is None:
@@ -114,7 +114,7 @@ class Customers:
     async def _ask(self, there: _Elsewhere) -> Response:
         partition, key, hops = there
         owner = self._homes.owner(partition)
-        if owner is None or owner == self._own_url or hops > HOPS:
+        if owner is None or owner == self._own_url or hops > MAX_HOPS:
             return Json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
         if self._asked >= MAX_ASKED:
             return Json({"error": "too many questions wait for other workers: ask again"}, 503)

@@ -32,7 +32,7 @@ MAX_HEAD_BYTES = 16 * 1024
 """Of a request, all but its body; give or take what one read brings."""
 IDLE_TIMEOUT = 75
 """Seconds within which a client has to have asked and read its answer, since it connected or since the last answer."""
-GRACE = 1
+SHUTDOWN_TIMEOUT = 1
 """Seconds that requests get to be answered when the server ends."""
 
 T = TypeVar("T")
@@ -155,7 +155,7 @@ def _server(app: ASGIApp) -> _Server:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=IDLE_TIMEOUT,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     return _Server(config)
 

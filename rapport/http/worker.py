@@ -26,7 +26,7 @@ from stream.core.lanestats import LaneStats
 from stream.kafka.ownership import home
 from stream.kafka.worker import Worker
 
-LOOK = 2.0
+BROKER_CHECK_INTERVAL = 2.0
 """Seconds between two looks whether a broker is there."""
 
 
@@ -75,7 +75,7 @@ class _Self:
         """Looks for a broker now and then, for ever."""
         while True:
             self._broker_up = await _any_takes_a_connection(self._lanes.cluster.brokers)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(BROKER_CHECK_INTERVAL)
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ async def _any_takes_a_connection(brokers: Sequence[str]) -> bool:
     for broker in brokers:
         host, _, port = broker.rpartition(":")
         try:
-            async with asyncio.timeout(LOOK):
+            async with asyncio.timeout(BROKER_CHECK_INTERVAL):
                 _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         except (TimeoutError, OSError):
             continue

@@ -13,7 +13,7 @@ from schemas.errors import FolderUnwritable, UsageError
 TEMPLATES = {
     "identity.yaml": "identity.yaml",
     "rule.yaml": "rules/cart-reminder.yaml",
-    "journey.yaml": "tests/cart-reminder.yaml",
+    "scenario.yaml": "tests/cart-reminder.yaml",
 }
 """Template in `rapport/plan/templates` -> its place in the plan folder."""
 SCHEMA = "rule.schema.json"

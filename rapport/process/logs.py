@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-SAME_AFTER = 60.0
+REPEAT_INTERVAL = 60.0
 """Seconds after which a library may say the same thing again."""
 
 
@@ -24,7 +24,7 @@ class Seldom(logging.Filter):
         record.exc_info = record.exc_text = record.stack_info = None
         place = (record.name, record.lineno)  # a text holds addresses and times: it is never the same twice
         last = self._said.get(place)
-        if last is not None and record.created - last < SAME_AFTER:
+        if last is not None and record.created - last < REPEAT_INTERVAL:
             return False
         self._said[place] = record.created
         return True

@@ -25,9 +25,9 @@ from schemas.messages import Event
 from stream.clock import wall_now
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
-from stream.embedded.engine import CHUNK, Counts, Engine
+from stream.embedded.engine import CHUNK_INPUTS, Counts, Engine
 
-ENDLESS = 10 * MINUTE
+PIPE_WAIT = 10 * MINUTE
 """A pipe may never end: what was armed after its time fires when it has waited so long."""
 
 
@@ -111,9 +111,9 @@ class _Feed:
             self._take(batch)
             if silent is not None:
                 # What was armed after its time waits for the end of the pipe, but not for ever.
-                settled = silent - ENDLESS if silent - waited >= MINUTE else 0
-                waited = silent if settled else waited
-                self.engine.advance(silent, settled=settled)
+                history_by = silent - PIPE_WAIT if silent - waited >= MINUTE else 0
+                waited = silent if history_by else waited
+                self.engine.advance(silent, history_by=history_by)
         if not self.stop:
             self.engine.advance(wall_now())
 
@@ -124,7 +124,7 @@ class _Feed:
         try:
             for outcome in batch:
                 few.append(outcome)
-                if len(few) == CHUNK:
+                if len(few) == CHUNK_INPUTS:
                     self.engine.step(few)
                     few = []
         except InputError as error:

@@ -20,7 +20,7 @@ from schemas.messages import Event, Rejected
 from stream.core.intake import Intake
 
 BATCH = 4_000
-PATIENCE = 0.2
+BATCH_TIMEOUT = 0.2
 """Seconds after which a batch is closed, full or not: what trickles in is committed as it comes."""
 
 Outcome = Event | Rejected
@@ -110,7 +110,7 @@ def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
     threading.Thread(target=read, name=WAITING, daemon=True).start()
     while True:
         batch: list[Outcome] = []
-        closing = time.monotonic() + PATIENCE
+        closing = time.monotonic() + BATCH_TIMEOUT
         try:
             while len(batch) < BATCH:
                 item = queue.get(timeout=max(0.0, closing - time.monotonic()))

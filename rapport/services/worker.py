@@ -27,7 +27,7 @@ from stream.kafka.worker import Worker, build_app, end, fail
 
 log = logging.getLogger("rapport.worker")
 
-LEAVING = 9.0
+LEAVE_TIMEOUT = 9.0
 """Seconds a worker takes at most to end after SIGTERM."""
 
 
@@ -67,13 +67,13 @@ async def _leave(app: Worker) -> None:
     The process ends in time whatever happens: a timer waits for nobody, where a cancellation may be swallowed.
     """
     log.info("leaving")
-    asyncio.get_running_loop().call_later(LEAVING, _give_up)
+    asyncio.get_running_loop().call_later(LEAVE_TIMEOUT, _give_up)
     await app.tap.commit_group(await app.lanes.finish())
     await app.stop()
 
 
 def _give_up() -> None:
-    log.warning("ended without a word to the brokers: leaving took more than %.0f s", LEAVING)
+    log.warning("ended without a word to the brokers: leaving took more than %.0f s", LEAVE_TIMEOUT)
     end(0)
 
 

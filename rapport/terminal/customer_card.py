@@ -158,11 +158,11 @@ def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:
 
 def explanation(found: Mapping[str, Any]) -> list[RenderableType]:
     """Why these are one person, or are not."""
-    clusters = found["clusters"][:1] if found["same"] else found["clusters"]
+    people = found["people"][:1] if found["same"] else found["people"]
     sections: list[RenderableType] = [plain(_verdict(found), "bold")]
     sections += [
-        table(f"Customer {cluster['profile_id']}", ("identifier",), ([member] for member in cluster["members"]))
-        for cluster in clusters
+        table(f"Customer {person['profile_id']}", ("identifier",), ([member] for member in person["members"]))
+        for person in people
     ]
     names = ("decision", "kind", "a", "b", "reason", "message_id")
     for title, decisions in (("Joined by", found["links"]), ("Kept apart by", found["against"])):
@@ -177,7 +177,7 @@ def _spaced(sections: list[RenderableType]) -> list[RenderableType]:
 
 
 def _verdict(found: Mapping[str, Any]) -> str:
-    first, *others = found["clusters"]
+    first, *others = found["people"]
     if found["same"] is None:
         return f"{first['identifier']} is one of {len(first['members'])} identifiers of a customer."
     pair = f"{first['identifier']} and {others[0]['identifier']}"

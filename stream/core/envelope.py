@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from schemas import codec
 from schemas.messages import Message
 
-ENVELOPE_BYTES = 512 * 1024
+MAX_ENVELOPE_BYTES = 512 * 1024
 """A record of several messages is at most this large; a single larger message travels alone."""
 
 
@@ -20,16 +20,16 @@ def envelope(messages: Iterable[Message]) -> bytes:
 
 
 def envelopes(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The fewest records of at most `ENVELOPE_BYTES` that hold these encoded messages in this order.
+    """The fewest records of at most `MAX_ENVELOPE_BYTES` that hold these encoded messages in this order.
 
     A longer message lies alone in its record.
     """
     held: list[bytes] = []
-    room = ENVELOPE_BYTES
+    room = MAX_ENVELOPE_BYTES
     for line in lines:
         if held and len(line) >= room:
             yield b"\n".join(held)
-            held, room = [], ENVELOPE_BYTES
+            held, room = [], MAX_ENVELOPE_BYTES
         held.append(line)
         room -= len(line) + 1
     if held:

@@ -1,7 +1,7 @@
 """Forgetting message ids: a lane remembers which it has seen for some days and no longer, however long it lives.
 
-A cursor goes round all remembered ids, `LOOKS` of them for each event taken, so neither the store nor the cost of an
-event grows with traffic: in a steady state there are at most twice as many as are still needed. What is deleted
+A cursor goes round all remembered ids, `LOOKS_PER_EVENT` of them for each event taken, so neither the store nor the
+cost of an event grows with traffic: in a steady state there are at most twice as many as are still needed. What is deleted
 leaves in the lane's own commit. No clock here; what a message id is compared with is the newest event taken.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from itertools import islice
 
+from profiles.kinds import MESSAGE_ID
 from profiles.rows import Rows, Store
 from schemas.instant import DAY
 
-LOOKS = 2
+LOOKS_PER_EVENT = 2
 """Remembered ids looked at for each event taken. With one, they would grow without end."""
-BATCH = 1_000
+MIN_LOOKS = 1_000
 """Looked at in one go: an iterator of the store costs as much as many steps of it."""
 CURSOR = b"\0expiry"
 """The row that says where the cursor is: a process may end after few events."""
-SEEN = b"m"
 
 
 class Expiry:
@@ -29,25 +29,25 @@ class Expiry:
         self._rows = rows
         self._store = store
         self._keep = memory + DAY
-        self._cursor = store.get(CURSOR) or SEEN
+        self._cursor = store.get(CURSOR) or MESSAGE_ID
         self._owed = 0
 
     def pay(self, events: int, newest: int) -> int:
         """Looks at as many ids as the events taken owe; `newest`: when the newest of them was accepted, or what the
         lane's clock shows, where that is earlier. Returns how many ids are forgotten."""
-        self._owed += events * LOOKS
-        if self._owed < BATCH:
+        self._owed += events * LOOKS_PER_EVENT
+        if self._owed < MIN_LOOKS:
             return 0
         before = newest - self._keep
         looks, self._owed = self._owed, 0
         looked = forgotten = 0
-        key = SEEN
-        for key, value in islice(self._store.scan(SEEN, self._cursor), looks):
+        key = MESSAGE_ID
+        for key, value in islice(self._store.scan(MESSAGE_ID, self._cursor), looks):
             looked += 1
             if int.from_bytes(value, "big") < before and self._is_old(key, before):
                 self._rows.put(key, None)
                 forgotten += 1
-        self._cursor = SEEN if looked < looks else key + b"\0"
+        self._cursor = MESSAGE_ID if looked < looks else key + b"\0"
         self._rows.put(CURSOR, self._cursor)
         return forgotten
 

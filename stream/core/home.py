@@ -16,7 +16,7 @@ import orjson
 from profiles.facets import ORDER_EVENTS, fold_order, fold_traits, order_id
 from profiles.kinds import ALIAS, MARKS, MESSAGE_ID, ORDERS, TRAITS
 from profiles.row import Row
-from profiles.rows import ASKED, Rows
+from profiles.rows import MAX_ASKED, Rows
 from profiles.transfer import bundled, put_in, take_out
 from rules.evaluator import Fire
 from rules.language.model import Rule
@@ -25,19 +25,19 @@ from schemas.instant import DAY, HOUR
 from schemas.keys import key_of, partition_of, profile_id, uuid5_of
 from schemas.messages import (
     Absorb,
-    Add,
     Admit,
+    AliasLookup,
     Event,
     Forward,
     Internal,
     Link,
+    MakeRoot,
     Piece,
-    Previous,
     Redirect,
     Rejected,
     Release,
-    Root,
     RuleDecision,
+    Transfer,
     Trigger,
     Wake,
 )
@@ -56,12 +56,12 @@ class Reached(NamedTuple):
 
     by: int = 0
     """All input up to this instant has been taken."""
-    settled: int = 0
+    history_by: int = 0
     """Of sources that sent history, all that had been taken by this instant is complete."""
 
     def covers(self, run: Run) -> bool:
         """Whether nothing that could close the run is still on its way."""
-        return run.due <= self.by and (run.taken < run.due or run.taken <= self.settled)
+        return run.due <= self.by and (run.taken < run.due or run.taken <= self.history_by)
 
 
 NOT_YET = Reached()
@@ -109,7 +109,7 @@ class Home:
         if not rows.known(key):
             rows.born(key)
             self.effects.profiles += 1
-            self._settle_alias(key, event.message_id, event.now)
+            self._link_alias(key, event.message_id, event.now)
         if len(event.identifiers) > 1:
             self._ask(key, event)
         if event.previous is not None:
@@ -143,12 +143,12 @@ class Home:
                 continue
             row.asked.pop(other, None)
             row.asked[other] = event.now
-            if len(row.asked) > ASKED:
+            if len(row.asked) > MAX_ASKED:
                 del row.asked[next(iter(row.asked))]
             self._rows.touch(row)
             self._link(Link(key, other, event.message_id, event.now))
 
-    def _settle_alias(self, key: str, message_id: str, now: int) -> None:
+    def _link_alias(self, key: str, message_id: str, now: int) -> None:
         """An alias may have named this identifier before it was first seen: now the link can be asked for."""
         mark = ALIAS + key.encode()
         user = self._rows.get(mark)
@@ -157,8 +157,10 @@ class Home:
             self._link(Link(user.decode(), key, message_id, now))
 
     @staticmethod
-    def _previous(key: str, event: Event, previous: str) -> Previous:
-        return Previous(key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now)
+    def _previous(key: str, event: Event, previous: str) -> AliasLookup:
+        return AliasLookup(
+            key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now
+        )
 
     def _apply(self, to: str, member: str, event: Event, now: int) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
@@ -190,13 +192,13 @@ class Home:
         match message:
             case Forward():
                 self._forward(message, now)
-            case Add():
+            case Transfer():
                 self._add(message, now)
             case Wake():
                 self._wake(message, now)
             case Event():
                 self.event(message, now)
-            case Previous():
+            case AliasLookup():
                 known = self._rows.find(message.row) is not None
                 other = message.row if known else message.user
                 if not known:
@@ -213,7 +215,7 @@ class Home:
             case Redirect():
                 row = self._row(message.row, now)
                 row.to = message.to
-            case Root():
+            case MakeRoot():
                 row = self._row(message.row, now)
                 row.to = None
                 row.members = frozenset(message.members) - {row.key}
@@ -227,14 +229,14 @@ class Home:
         if row is None:
             row = self._rows.born(key)
             self.effects.profiles += 1
-            self._settle_alias(key, "", now)
+            self._link_alias(key, "", now)
         else:
             self._rows.touch(row)
         return row
 
-    def _send(self, message: Forward | Add | Previous, now: int) -> None:
+    def _send(self, message: Forward | Transfer | AliasLookup, now: int) -> None:
         """To a row elsewhere by message; to one of this lane directly, in the same commit."""
-        key = message.row if isinstance(message, Previous) else message.to
+        key = message.row if isinstance(message, AliasLookup) else message.to
         partition = partition_of(key, self._partitions)
         if partition == self._partition:
             self.message(message, now)
@@ -256,7 +258,7 @@ class Home:
         else:
             self._send(Forward(member, message.event, message.hops + 1), now)
 
-    def _add(self, message: Add, now: int) -> None:
+    def _add(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         if row.to is not None:
             self._send(message._replace(to=row.to, hops=message.hops + 1), now)
@@ -270,7 +272,7 @@ class Home:
             else:
                 strangers.append(piece)
         if not message.more:
-            self._look(row, now, missed=Reached(message.missed_before, message.settled))
+            self._look(row, now, missed=Reached(message.missed_before, message.history_by))
         if strangers:
             # Together as long as they can be: most often they left in one split and belong to one root.
             to, hops = strangers[0].member, message.hops + 1
@@ -298,13 +300,13 @@ class Home:
         """All in one message, or where that would be more than a broker takes, in several."""
         parts = bundled(pieces)
         for part in parts:
-            self._send(Add(to, part, 1, self.reached.by, part is not parts[-1], self.reached.settled), now)
+            self._send(Transfer(to, part, 1, self.reached.by, part is not parts[-1], self.reached.history_by), now)
 
     # --- rules ------------------------------------------------------------------------------------------------------
 
     def _wake(self, wake: Wake, now: int) -> None:
         """The watermark has come so far; where a row is named, it has something due by then."""
-        self.reached = Reached(max(self.reached.by, wake.by), max(self.reached.settled, wake.settled))
+        self.reached = Reached(max(self.reached.by, wake.by), max(self.reached.history_by, wake.history_by))
         row = None if wake.row == NOBODY else self._rows.find(wake.row)
         if row is not None and row.to is None:
             self._look(row, now, fire=self.reached, without=wake.without)

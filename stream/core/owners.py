@@ -33,7 +33,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
 
-LINES = 16
+LINES_PER_PART = 16
 """Of a record that are stepped in one go."""
 
 
@@ -194,7 +194,7 @@ def _count(effects: Effects, origin: Origin, messages: list[tuple[int, Message]]
     effects.refused[origin.topic] += len(refused)
 
 
-def parts(record: bytes | None, most: int = LINES) -> Iterator[Part]:
+def parts(record: bytes | None, most: int = LINES_PER_PART) -> Iterator[Part]:
     """A record, at most so many lines at a time."""
     lines = (record or b"").split(b"\n")
     for first in range(0, len(lines), most):

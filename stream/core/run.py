@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from schemas.messages import Wake
 from stream.core.effects import Address, Effects
 from stream.core.home import INTERNAL
-from stream.core.owners import LINES, Origin, Owner, Unreadable, parts
+from stream.core.owners import LINES_PER_PART, Origin, Owner, Unreadable, parts
 
 
 class Outcome(Protocol):
@@ -63,7 +63,7 @@ class Run(Generic[T]):
             self._wakes.append(wake)
             self.outcome.add(self._sent(wake))
 
-    def take(self, origin: Origin, record: bytes | None, now: int, most: int = LINES) -> Iterator[None]:
+    def take(self, origin: Origin, record: bytes | None, now: int, most: int = LINES_PER_PART) -> Iterator[None]:
         """Takes a record; yields between its parts, so that others get their turn. To be used up."""
         self._records.append((origin, record, now))
         try:

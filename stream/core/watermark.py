@@ -22,11 +22,11 @@ from schemas.instant import MINUTE, SECOND
 from schemas.messages import SourceMark, Wake
 from stream.core.timers import Timers, Wait
 
-STANDSTILL = 10 * MINUTE
+STANDSTILL_TIMEOUT = 10 * MINUTE
 """A partition whose position has not moved for so long is no longer waited for; the decision names it."""
-SOURCE_LAPSES = MINUTE
+SOURCE_TIMEOUT = MINUTE
 """A source that has not said for so long that it is open is taken to have died."""
-SOURCE_RENEWS = 10 * SECOND
+SOURCE_INTERVAL = 10 * SECOND
 """How often an open source says so."""
 IDLE_INTERVAL = MINUTE
 """So often the watermark moves where no timer is due: splits and merges measure by it what has been missed."""
@@ -80,7 +80,7 @@ class Watermark:
         ahead = self._timers.next
         looks = [] if ahead is None else [ahead + self._allowed]
         if self._timers.late:
-            looks.append(max(self._opened_at, *self._sources.values(), 0) + SOURCE_LAPSES)
+            looks.append(max(self._opened_at, *self._sources.values(), 0) + SOURCE_TIMEOUT)
         return min(looks, default=None)
 
     def wants_ends(self, now: int) -> bool:
@@ -97,7 +97,7 @@ class Watermark:
 
     def note(self, at: int, ends: Mapping[int, int]) -> None:
         """The ends of all partitions of `events`, read at or after the instant `at`."""
-        self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_LAPSES}
+        self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_TIMEOUT}
         rows = self._timers.due(at - self._allowed, late=self._is_quiet(at))
         self._noted_at = at
         self._cohort = _Cohort(at, rows, ends)
@@ -114,17 +114,17 @@ class Watermark:
                 known = self._behind.get(partition)
                 behind[partition] = known if known is not None and known[0] == position else (position, now)
         self._behind = behind
-        if all(now - since >= STANDSTILL for _, since in behind.values()):
+        if all(now - since >= STANDSTILL_TIMEOUT for _, since in behind.values()):
             self.standing = frozenset(behind)
             self._release(cohort)
 
     def _release(self, cohort: _Cohort) -> None:
         self._cohort = None
         by, without = cohort.at - self._allowed, tuple(sorted(self.standing))
-        settled = cohort.at if self._is_quiet(cohort.at) else 0
-        self.ready.append(Wake(NOBODY, by, settled, without))
-        self.ready.extend(Wake(row, by, settled, without) for row in dict.fromkeys(row for _, row in cohort.rows))
+        history_by = cohort.at if self._is_quiet(cohort.at) else 0
+        self.ready.append(Wake(NOBODY, by, history_by, without))
+        self.ready.extend(Wake(row, by, history_by, without) for row in dict.fromkeys(row for _, row in cohort.rows))
 
     def _is_quiet(self, at: int) -> bool:
         """Whether no source was open at an instant, as far as its marks have been taken. A new owner waits for them."""
-        return at - max(self._opened_at, *self._sources.values(), 0) >= SOURCE_LAPSES
+        return at - max(self._opened_at, *self._sources.values(), 0) >= SOURCE_TIMEOUT

@@ -38,9 +38,9 @@ from stream.core.watermark import NOBODY
 from stream.embedded.stages import Watch, unwatched
 from stream.embedded.store import LAKE, PUBLISHED, STATE, LocalStore
 
-CHUNK = 32
+CHUNK_INPUTS = 32
 """Inputs that are read, stepped and encoded together: few enough to stay in the processor's cache."""
-COLUMNS = 64
+CHUNK_FACTS = 64
 """Facts that become columns together: enough to make a column worth while."""
 FLUSH_ROWS = 25_000
 """Outputs after which Parquet files are written."""
@@ -134,14 +134,14 @@ class Engine:
         """Takes a run of input: durable, applied and committed when this returns. Returns how many there were."""
         inputs = iter(inputs)
         taken = 0
-        while chunk := list(islice(inputs, CHUNK)):
+        while chunk := list(islice(inputs, CHUNK_INPUTS)):
             self.step(chunk)
             taken += len(chunk)
         self.commit()
         return taken
 
     def step(self, inputs: Sequence[Event | Rejected]) -> None:
-        """Takes a few inputs, best `CHUNK` of them; nothing is durable before `commit`."""
+        """Takes a few inputs, best `CHUNK_INPUTS` of them; nothing is durable before `commit`."""
         first = len(self._inputs)
         self._inputs += inputs
         try:
@@ -149,13 +149,13 @@ class Engine:
         except _Failed as failed:
             self._take_again(failed)
 
-    def advance(self, now: int, *, settled: int | None = None, stepwise: bool = False) -> None:
+    def advance(self, now: int, *, history_by: int | None = None, stepwise: bool = False) -> None:
         """All input up to `now` has been taken: fires what is due by then, and commits.
 
-        Runs that were due already when they were armed fire where they were armed by `settled`, which is `now` unless
-        told otherwise. `stepwise`, under the events clock, each timer fires at its own time.
+        Runs that were due already when they were armed fire where they were armed by `history_by`, which is `now`
+        unless told otherwise. `stepwise`, under the events clock, each timer fires at its own time.
         """
-        self._fire_due(now, now if settled is None else settled, stepwise)
+        self._fire_due(now, now if history_by is None else history_by, stepwise)
         self.commit()
 
     def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
@@ -187,7 +187,7 @@ class Engine:
             self._encode()
         except FAILURES as error:
             raise _Failed(place) from error
-        if len(self._home.effects.facts) >= COLUMNS:
+        if len(self._home.effects.facts) >= CHUNK_FACTS:
             self._columns_of_facts()
 
     def _take_again(self, failed: _Failed) -> None:
@@ -198,8 +198,8 @@ class Engine:
             self._facts = []
             self._open_lanes()
             try:
-                for first in range(0, len(self._inputs), CHUNK):
-                    self._take(first, self._inputs[first : first + CHUNK])
+                for first in range(0, len(self._inputs), CHUNK_INPUTS):
+                    self._take(first, self._inputs[first : first + CHUNK_INPUTS])
                 done = True
             except _Failed as error:
                 failed = error
@@ -233,18 +233,18 @@ class Engine:
                 else:
                     self._homes.take(message, now)
 
-    def _fire_due(self, by: int, settled: int, stepwise: bool) -> None:
+    def _fire_due(self, by: int, history_by: int, stepwise: bool) -> None:
         """Wakes every row whose time has come; the watermark is at `by` afterwards."""
         timers = self._timers
         while stepwise and (due := timers.next) is not None and due <= by:
-            self._wake(timers.due(due, late=False), due, settled, due)
+            self._wake(timers.due(due, late=False), due, history_by, due)
         if not stepwise or timers.late:
-            self._wake(timers.due(by, late=settled > 0), by, settled, by)
-        self._home.message(Wake(NOBODY, by, settled), by)
+            self._wake(timers.due(by, late=history_by > 0), by, history_by, by)
+        self._home.message(Wake(NOBODY, by, history_by), by)
 
-    def _wake(self, waits: Iterable[Wait], by: int, settled: int, now: int) -> None:
+    def _wake(self, waits: Iterable[Wait], by: int, history_by: int, now: int) -> None:
         for _, row in waits:
-            self._home.message(Wake(row, by, settled), now)
+            self._home.message(Wake(row, by, history_by), now)
 
     # --- committing -------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-TRIES = 5
+MAX_TRIES = 5
 """An engine at work may replace a file between the listing and the opening; the next listing has the new one."""
 _OWN = "rocksdict-config.json"
 
@@ -20,7 +20,7 @@ Opened = TypeVar("Opened")
 
 def open_linked(store: Path, open_: Callable[[Path], Opened]) -> tuple[Opened, TemporaryDirectory[str]]:
     """What `open_` makes of a folder that shows the files of `store`, and that folder: clean it up after closing."""
-    left = TRIES
+    left = MAX_TRIES
     while True:
         left -= 1
         folder = TemporaryDirectory(prefix="rapport-look-")

@@ -40,7 +40,7 @@ class Reader:
         root = view.root_of(self._rows, key)
         return None if root is None else view.profile(self._rows, root)
 
-    def cluster(self, key: str) -> dict[str, Any] | None:
+    def person(self, key: str) -> dict[str, Any] | None:
         """`{"identifier", "root", "profile_id", "members"}` of an identifier, or None where it was never seen."""
         root = view.root_of(self._rows, key)
         if root is None:

@@ -26,12 +26,12 @@ LAKE = "lake"
 PUBLISHED = "rapport.duckdb"
 STATE = b"\0engine"
 """The row of the engine's positions and totals."""
-MEMTABLE = 32 << 20
-LOG_MEMTABLE = 4 << 20
-BLOCK_CACHE = 8 << 20
+MEMTABLE_BYTES = 32 << 20
+LOG_MEMTABLE_BYTES = 4 << 20
+BLOCK_CACHE_BYTES = 8 << 20
 """Small: rows that are asked for again are cached decoded, and a block of all others is cheaper to read anew from the
 system's cache than to keep at the expense of the processor's (2.9 us a row against 3.7 with 48 MiB)."""
-LOG_CACHE = 1 << 20
+LOG_CACHE_BYTES = 1 << 20
 
 
 class LocalStore:
@@ -159,8 +159,8 @@ def _opened(store: Path, access: rocksdict.AccessType) -> rocksdict.Rdict:
 
 
 def _options(log: bool = False) -> Any:
-    cache = rocksdict.Cache(LOG_CACHE if log else BLOCK_CACHE)
-    options = tuned(LOG_MEMTABLE if log else MEMTABLE, cache)
+    cache = rocksdict.Cache(LOG_CACHE_BYTES if log else BLOCK_CACHE_BYTES)
+    options = tuned(LOG_MEMTABLE_BYTES if log else MEMTABLE_BYTES, cache)
     options.create_missing_column_families(True)
     options.set_max_open_files(256)
     options.set_max_total_wal_size(256 << 20)

@@ -19,7 +19,7 @@ from stream.kafka.cluster import Cluster, Security
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient, KafkaProducer
 
-PATIENCE = 8.0
+REQUEST_TIMEOUT = 8.0
 """Seconds a cluster may take to answer a command before a person is told that it does not."""
 
 
@@ -59,7 +59,7 @@ def admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
     from kafka import KafkaAdminClient
     from kafka.net.compat import KafkaNetClient
 
-    wait = int(PATIENCE * 1000)
+    wait = int(REQUEST_TIMEOUT * 1000)
     with answered(cluster), ExitStack() as opened:
 
         def network(**configs: Any) -> KafkaNetClient:
@@ -118,17 +118,17 @@ def answered(cluster: Cluster) -> Iterator[None]:
 
 
 def reach(cluster: Cluster) -> None:
-    """Returns once any of the brokers takes a connection. Raises ClusterError when none does within `PATIENCE`.
+    """Returns once any of the brokers takes a connection. Raises ClusterError when none does within `REQUEST_TIMEOUT`.
 
     Clients do not tell a wrong address from a slow one; a look beforehand does.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + REQUEST_TIMEOUT
     why = ""
     while True:
         for broker in cluster.brokers:
             host, _, port = broker.rpartition(":")
             try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE / 4).close()
+                socket.create_connection((host.strip("[]"), int(port)), timeout=REQUEST_TIMEOUT / 4).close()
             except OSError as error:
                 why = error.strerror or str(error) or "no answer"
             else:

@@ -21,7 +21,7 @@ from faust.types import TP
 
 FETCH_WAIT_MS = 50
 """A fetch answers for all partitions of a broker, so one with news waits for the idle ones."""
-POLL = 0.1
+POLL_INTERVAL = 0.1
 """Seconds after which a fetch is asked again for the partitions that flow by then."""
 
 
@@ -98,9 +98,9 @@ class Consumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         wanted = self._flowing & (active_partitions or set())
         if not wanted:
-            await asyncio.sleep(POLL / 4)
+            await asyncio.sleep(POLL_INTERVAL / 4)
             return {}
-        return await super()._getmany(active_partitions=wanted, timeout=min(timeout, POLL))
+        return await super()._getmany(active_partitions=wanted, timeout=min(timeout, POLL_INTERVAL))
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
         """Faust waits here, for each record, until it is delivered or the flow suspended, at the price of four tasks

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from stream.core.owners import Origin
 
-FULL_RECORDS = 100
-FULL_BYTES = 4 << 20
+MAX_WAITING_RECORDS = 100
+MAX_WAITING_BYTES = 4 << 20
 """A lane that has so much waiting is fed no more until half of it is done."""
 
 
@@ -44,7 +44,7 @@ class Inbox:
         self._arrived.set()
         if self.is_behind:
             self._enough.set()
-        if self._wants_more and (len(self._records) >= FULL_RECORDS or self._bytes >= FULL_BYTES):
+        if self._wants_more and (len(self._records) >= MAX_WAITING_RECORDS or self._bytes >= MAX_WAITING_BYTES):
             self._wants_more = False
             self.fed(False)
 
@@ -52,7 +52,11 @@ class Inbox:
         """Takes the oldest out."""
         origin, record = self._records.popleft()
         self._bytes -= len(record or b"")
-        if not self._wants_more and len(self._records) * 2 <= FULL_RECORDS and self._bytes * 2 <= FULL_BYTES:
+        if (
+            not self._wants_more
+            and len(self._records) * 2 <= MAX_WAITING_RECORDS
+            and self._bytes * 2 <= MAX_WAITING_BYTES
+        ):
             self._wants_more = True
             self.fed(True)
         return origin, record

@@ -26,7 +26,7 @@ from stream.core.expiry import Expiry
 from stream.core.home import Home
 from stream.core.lanestats import AGE_BOUNDS, LaneStats
 from stream.core.outbox import Entry, Outbox
-from stream.core.owners import LINES, HomeLane, LinkerLane, Origin, Owner
+from stream.core.owners import LINES_PER_PART, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
 from stream.core.run import Run
 from stream.core.timers import Timers
@@ -38,12 +38,12 @@ from stream.kafka.ownership import LINKER, Ownership
 from stream.kafka.recovery import bounds, first_offsets, reader, recovered
 from stream.kafka.transactions import Log, Transactions
 
-WAKES_A_RUN = 500
+MAX_WAKES = 500
 """Due timers taken into one run."""
-LINES_A_TURN = 4
+LINES_PER_TURN = 4
 """Lines between two turns of others while no further run waits: every answer that another lane's commit or a customer's
-query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES`."""
-IDLE_WAIT = 0.1
+query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES_PER_PART`."""
+IDLE_INTERVAL = 0.1
 """Seconds after which an idle lane looks around."""
 
 Clock = Callable[[], int]
@@ -172,7 +172,7 @@ class Lane:
         return watermark is not None and bool(watermark.ready)
 
     async def _wait(self) -> None:
-        await self.inbox.wait(IDLE_WAIT)
+        await self.inbox.wait(IDLE_INTERVAL)
         if self.store is not None and wall_now() - self._reached.at > HOUR:
             self._reached = self._reached._replace(at=wall_now())
             self.store.write((), self._reached)
@@ -181,13 +181,13 @@ class Lane:
         """As many records as belong into one commit. Others do small things between two, other lanes nothing."""
         run = self._run
         started = time.monotonic()
-        run.wake(WAKES_A_RUN)
+        run.wake(MAX_WAKES)
         while self.inbox and run.taken < self._cluster.commit_records and not self._stopping:
             origin, record = self.inbox.next()
             if origin.offset < self._next[origin.topic]:
                 continue
             self._next[origin.topic] = origin.offset + 1
-            lines = LINES if self.inbox.is_behind else LINES_A_TURN
+            lines = LINES_PER_PART if self.inbox.is_behind else LINES_PER_TURN
             for _ in run.take(origin, record, self._clock(), lines):
                 await _others()
             if (time.monotonic() - started) * 1_000 >= self._cluster.commit_ms:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 import rocksdict
 
-from profiles.row_cache import CACHED
+from profiles.row_cache import CACHED_ROWS
 from schemas.errors import DataFolderError
 from stream.rocks import scanned, told, tuned
 
@@ -23,13 +23,13 @@ CHANGELOG = b"\0changelog"
 """Local only: how far this copy has come."""
 POSITIONS = b"\0positions"
 """Of the lane's inputs; travels with the rows."""
-MEMTABLE = 16 << 20
-MEMTABLES = 64 << 20
+MEMTABLE_BYTES = 16 << 20
+ALL_MEMTABLES_BYTES = 64 << 20
 """Of all lanes of a process together."""
-FILES = 8
+FILES_BEFORE_MERGE = 8
 """Files of a lane until they are merged: rows of busy customers are written again and again, and merging them took a
 fifth of a worker's processor with small memtables and four files."""
-BLOCK_CACHE = 8 << 20
+BLOCK_CACHE_BYTES = 8 << 20
 
 
 class Reached(NamedTuple):
@@ -44,9 +44,9 @@ class Reached(NamedTuple):
 class Memory:
     """What the lanes of one process share, so that memory does not grow with their number."""
 
-    def __init__(self, rows: int = CACHED) -> None:
-        self.cache = rocksdict.Cache(BLOCK_CACHE)
-        self.memtables = rocksdict.WriteBufferManager(MEMTABLES, False)
+    def __init__(self, rows: int = CACHED_ROWS) -> None:
+        self.cache = rocksdict.Cache(BLOCK_CACHE_BYTES)
+        self.memtables = rocksdict.WriteBufferManager(ALL_MEMTABLES_BYTES, False)
         self.stores = 0
         """How many are open."""
         self._rows = rows
@@ -130,10 +130,10 @@ def remove(folder: Path) -> None:
 
 
 def _options(memory: Memory) -> Any:
-    options = tuned(MEMTABLE, memory.cache)
+    options = tuned(MEMTABLE_BYTES, memory.cache)
     options.set_write_buffer_manager(memory.memtables)
     options.set_max_open_files(64)
-    options.set_level_zero_file_num_compaction_trigger(FILES)
+    options.set_level_zero_file_num_compaction_trigger(FILES_BEFORE_MERGE)
     lz4 = rocksdict.DBCompressionType.lz4()
     options.set_compression_per_level([rocksdict.DBCompressionType.none(), *[lz4] * 6])  # new files are soon merged
     return options

@@ -8,14 +8,14 @@ from __future__ import annotations
 from schemas import codec
 from schemas.messages import Request
 from stream.core.effects import LINKS
-from stream.kafka.clients import PATIENCE, admin, producer
+from stream.kafka.clients import REQUEST_TIMEOUT, admin, producer
 from stream.kafka.cluster import Cluster
 
 
 def send(cluster: Cluster, request: Request) -> int:
     """Appends it to `links`; returns the offset behind it. Raises ClusterError."""
-    with producer(cluster, "rapport-request", max_block_ms=int(PATIENCE * 1_000)) as sending:
-        placed = sending.send(cluster.topic(LINKS.topic), codec.encode(request), partition=0).get(PATIENCE)
+    with producer(cluster, "rapport-request", max_block_ms=int(REQUEST_TIMEOUT * 1_000)) as sending:
+        placed = sending.send(cluster.topic(LINKS.topic), codec.encode(request), partition=0).get(REQUEST_TIMEOUT)
     return int(placed.offset) + 1
 
 

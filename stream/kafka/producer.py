@@ -1,7 +1,7 @@
 """Accepted input into the topic `events`: envelopes by home partition, each in the log before it counts as sent.
 
 The producer is idempotent, so a retry inside one run writes nothing twice; a repeated run does, and the homes drop what
-they have seen. Must never hold more than `IN_FLIGHT_BYTES` that the brokers have not acknowledged.
+they have seen. Must never hold more than `MAX_IN_FLIGHT_BYTES` that the brokers have not acknowledged.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from schemas.keys import partition_of
 from schemas.messages import Event, Rejected, SourceMark
 from schemas.topics import MAX_RECORD_BYTES
 from stream.core.owners import EVENTS
-from stream.core.watermark import SOURCE_RENEWS
+from stream.core.watermark import SOURCE_INTERVAL
 from stream.kafka.clients import admin, producer, told
 from stream.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
-ENVELOPE_EVENTS = 50
-ENVELOPE_BYTES = 64 * 1024
+MAX_ENVELOPE_EVENTS = 50
+MAX_ENVELOPE_BYTES = 64 * 1024
 """An envelope is sent when it holds so much: more per record saves little, and lanes commit whole records."""
-IN_FLIGHT_BYTES = 16 * 1024 * 1024
-DELIVERY_SECONDS = 120
+MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024
+DELIVERY_TIMEOUT = 120
 """How long brokers may be away before a run gives up."""
 _HOMES_CACHED = 65_536
 
@@ -55,7 +55,7 @@ class Feed:
         self.rejected = 0
         self.records = 0
 
-    def take(self, outcomes: Iterable[Event | Rejected]) -> int:
+    def send(self, outcomes: Iterable[Event | Rejected]) -> int:
         """Sends what fills an envelope; says how many inputs these were. Waits while too much is in flight.
 
         Raises ClusterError when the brokers refuse a record or stay away; what they took by then stays taken.
@@ -70,11 +70,11 @@ class Feed:
                 partition = home(outcome.rejection_id)
                 self.rejected += 1
             line = codec.encode(outcome)
-            if sizes[partition] + len(line) > ENVELOPE_BYTES:
+            if sizes[partition] + len(line) > MAX_ENVELOPE_BYTES:
                 self._send(partition)
             waiting[partition].append(line)
             sizes[partition] += len(line) + 1
-            if len(waiting[partition]) == ENVELOPE_EVENTS:
+            if len(waiting[partition]) == MAX_ENVELOPE_EVENTS:
                 self._send(partition)
         return self.sent + self.rejected - before
 
@@ -83,7 +83,7 @@ class Feed:
 
         To be called again and again while that is so; most calls do nothing.
         """
-        if self._marked_at is None or now - self._marked_at >= SOURCE_RENEWS:
+        if self._marked_at is None or now - self._marked_at >= SOURCE_INTERVAL:
             self._marked_at = now
             self._mark(SourceMark(self._source, True, now))
 
@@ -106,7 +106,7 @@ class Feed:
             self._send(partition)
 
     def finish(self) -> None:
-        """Sends the rest and returns when the brokers have acknowledged everything. Raises ClusterError as `take`."""
+        """Sends the rest and returns when the brokers have acknowledged everything. Raises ClusterError as `send`."""
         self.push()
         self._wait(0)
 
@@ -117,7 +117,7 @@ class Feed:
         record = b"\n".join(lines)
         lines.clear()
         self._bytes[partition] = 0
-        self._wait(IN_FLIGHT_BYTES - len(record))
+        self._wait(MAX_IN_FLIGHT_BYTES - len(record))
         with self._acknowledged:
             self._in_flight += len(record)
         future = self._producer.send(self._topic, record, partition=partition)
@@ -147,7 +147,7 @@ class Feed:
             return told(error, self._cluster)
         where = ", ".join(self._cluster.brokers)
         return ClusterError(
-            f"The brokers at {where} have acknowledged nothing for {DELIVERY_SECONDS} s: look after them and run the "
+            f"The brokers at {where} have acknowledged nothing for {DELIVERY_TIMEOUT} s: look after them and run the "
             "same command again; what is in already counts as duplicate."
         )
 
@@ -163,12 +163,12 @@ def feeding(cluster: Cluster, source: str = "") -> Iterator[Feed]:
     if topic["error_code"]:
         raise ClusterError(f"There is no topic {cluster.topic(EVENTS)}: rapport topics create makes it.")
     limits = {
-        "batch_size": 8 * ENVELOPE_BYTES,
+        "batch_size": 8 * MAX_ENVELOPE_BYTES,
         "linger_ms": 5,
         "max_request_size": MAX_RECORD_BYTES,
         "reconnect_backoff_max_ms": 1_000,
-        "request_timeout_ms": DELIVERY_SECONDS * 250,
-        "delivery_timeout_ms": DELIVERY_SECONDS * 1_000,
+        "request_timeout_ms": DELIVERY_TIMEOUT * 250,
+        "delivery_timeout_ms": DELIVERY_TIMEOUT * 1_000,
     }
     with producer(cluster, "rapport-feed", **limits) as sending:
         yield Feed(sending, cluster, len(topic["partitions"]), source)

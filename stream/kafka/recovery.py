@@ -21,7 +21,7 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.lanestore import LaneStore, Memory, Reached, remove
 from stream.kafka.transactions import Log, told
 
-CHUNK = 4_000
+CHUNK_ROWS = 4_000
 """Rows that are applied together."""
 STALE_AFTER = TOMBSTONES_DAYS * DAY
 """Older copies may miss deletions that the changelog itself has forgotten."""
@@ -104,7 +104,7 @@ async def _apply(
     consumer.seek(changelog, position)
     while position < end:
         progress(position - start, end - start)
-        found = await consumer.getmany(changelog, timeout_ms=500, max_records=CHUNK)
+        found = await consumer.getmany(changelog, timeout_ms=500, max_records=CHUNK_ROWS)
         position = await consumer.position(changelog)
         store.write(((each.key, each.value) for each in found.get(changelog, ())), Reached(position, now))
     store.write((), Reached(position, now))

@@ -19,12 +19,12 @@ from stream.core.outbox import Entry
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
 
-TIMEOUT_MS = 10_000
+TRANSACTION_TIMEOUT_MS = 10_000
 """Until the broker gives up a transaction of an owner who died and has no successor: so long its readers wait."""
-BATCH_BYTES = 1_000_000
+MAX_BATCH_BYTES = 1_000_000
 OVERHEAD_BYTES = 64 * 1024
 """What a batch and a request add to a record."""
-PARTING = 2.0
+CLOSE_TIMEOUT = 2.0
 """Seconds a producer may take to say good-bye."""
 
 Log = tuple[str, int]
@@ -43,7 +43,7 @@ class Transactions:
         self._producer = AIOKafkaProducer(
             **connection(cluster),
             transactional_id=self.id,
-            transaction_timeout_ms=TIMEOUT_MS,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             acks="all",
             linger_ms=0,
             max_batch_size=MAX_RECORD_BYTES,
@@ -78,7 +78,7 @@ class Transactions:
         for log, each in entries.items():
             batch = self._producer.create_batch()
             for key, value in each:
-                full = batch.size() > BATCH_BYTES
+                full = batch.size() > MAX_BATCH_BYTES
                 if full or batch.append(timestamp=None, key=key, value=value) is None:
                     batch.close()
                     yield log, batch
@@ -92,7 +92,7 @@ class Transactions:
     async def close(self) -> None:
         """Lets go without finishing anything; the next owner's fence clears up."""
         with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(PARTING):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._producer.stop()
 
 

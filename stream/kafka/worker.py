@@ -35,30 +35,30 @@ from stream.kafka.watermarks import Watermarks
 
 log = logging.getLogger("rapport.worker")
 
-FAILED = 70
+EXIT_FAILED = 70
 """Exit code of a worker that cannot go on."""
-SESSION = 6.0
+SESSION_TIMEOUT = 6.0
 """Seconds without a sign of life until a worker's partitions go to others; brokers allow no less."""
-REPORT = 0.5
+REPORT_INTERVAL = 0.5
 """Seconds between two reports of positions to the consumer group."""
-POLLED = 200
+MAX_POLL_RECORDS = 200
 """Records in one delivery of the consumer's thread."""
-BUFFERED = 2 * POLLED
+BUFFER_RECORDS = 2 * MAX_POLL_RECORDS
 """Records between Faust and the lanes, for each agent: room for a delivery and more, since lanes bound what waits."""
-FETCHED_BYTES = 256 << 10
+MAX_FETCH_BYTES = 256 << 10
 """Of a partition in one fetch, or one record that is larger."""
-TIDY = 30.0
+DELETE_INTERVAL = 30.0
 """Seconds between two rounds of deleting what lanes have consumed of topics that keep their records for ever."""
-TIDY_RECORDS = 1_000
+MIN_DELETED_RECORDS = 1_000
 """Fewer consumed records are left alone."""
-STOPPING = 6.0
+STOP_TIMEOUT = 6.0
 """Seconds that lanes get to commit what they have taken."""
 
 
 def fail(reason: str) -> NoReturn:
     """Ends the process at once: what is not committed never happened."""
     log.critical("%s", reason)
-    end(FAILED)
+    end(EXIT_FAILED)
 
 
 def end(code: int) -> NoReturn:
@@ -128,7 +128,7 @@ class Lanes:
             lane.stop()
         working = [task for lane, task in self._tasks.items() if lane.stats.open]
         if working:
-            await asyncio.wait(working, timeout=STOPPING)
+            await asyncio.wait(working, timeout=STOP_TIMEOUT)
         positions = self.positions()
         await self.drop()
         await asyncio.gather(*self._parting)
@@ -141,12 +141,13 @@ class Lanes:
         }
 
     def consumed(self, tidied: Mapping[Log, int]) -> dict[Log, int]:
-        """Logs that never expire and that have `TIDY_RECORDS` more before their positions than were tidied away."""
+        """Logs that never expire, with `MIN_DELETED_RECORDS` more before their positions than were deleted."""
         return {
             lane.inputs[topic]: offset
             for lane in self.owned.values()
             for topic, offset in lane.positions.items()
-            if TOPICS[topic].retention_days is None and offset - tidied.get(lane.inputs[topic], 0) >= TIDY_RECORDS
+            if TOPICS[topic].retention_days is None
+            and offset - tidied.get(lane.inputs[topic], 0) >= MIN_DELETED_RECORDS
         }
 
     async def _live(self, lane: Lane, fenced: asyncio.Future[Any], app: Worker) -> None:
@@ -155,7 +156,7 @@ class Lanes:
             await asyncio.shield(fenced)
             await lane.open()
             log.info("%s is open at %s", lane.owns.name, lane.positions)
-            await _settled(app)
+            await _rebalanced(app)
             self._feed(lane, app)
             await app.tap.start_at({TP(*lane.inputs[topic]): at for topic, at in lane.positions.items()})
             await lane.run()
@@ -179,7 +180,7 @@ class Lanes:
         lane.inbox.fed = fed
 
 
-async def _settled(app: faust.App) -> None:
+async def _rebalanced(app: faust.App) -> None:
     """Faust seeks to the group's offsets at the end of a rebalance; the lanes' positions come after that."""
     while app.rebalancing:
         await asyncio.sleep(0.02)
@@ -236,7 +237,7 @@ def build_app(
 
     async def report() -> None:
         while not app.should_stop:
-            await asyncio.sleep(REPORT)
+            await asyncio.sleep(REPORT_INTERVAL)
             if not app.rebalancing:
                 await app.tap.commit_group(lanes.positions())
 
@@ -244,7 +245,7 @@ def build_app(
         watermarks = Watermarks(cluster, clock)
         try:
             while not app.should_stop:
-                await asyncio.sleep(REPORT)
+                await asyncio.sleep(REPORT_INTERVAL)
                 await watermarks.move(lanes.owned.values())
         finally:
             await watermarks.close()
@@ -252,7 +253,7 @@ def build_app(
     async def tidy() -> None:
         tidied: dict[Log, int] = {}
         while not app.should_stop:
-            await asyncio.sleep(TIDY)
+            await asyncio.sleep(DELETE_INTERVAL)
             if consumed := lanes.consumed(tidied):
                 await delete_records(cluster, consumed)
                 tidied |= consumed
@@ -270,16 +271,16 @@ def _settings(cluster: Cluster, url: str) -> dict[str, Any]:
         "canonical_url": url or None,
         "broker": [URL(f"kafka://{broker}") for broker in cluster.brokers],
         "broker_credentials": _credentials(cluster),
-        "broker_session_timeout": SESSION,
-        "broker_heartbeat_interval": SESSION / 6,
-        "broker_max_poll_records": POLLED,
-        "consumer_max_fetch_size": FETCHED_BYTES,
+        "broker_session_timeout": SESSION_TIMEOUT,
+        "broker_heartbeat_interval": SESSION_TIMEOUT / 6,
+        "broker_max_poll_records": MAX_POLL_RECORDS,
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
         "consumer_auto_offset_reset": "earliest",
         "datadir": str(cluster.data / "faust"),
         "topic_allow_declare": False,
         "topic_disable_leader": True,
         "topic_partitions": cluster.partitions,
-        "stream_buffer_maxsize": BUFFERED,
+        "stream_buffer_maxsize": BUFFER_RECORDS,
         "stream_wait_empty": False,
         "stream_recovery_delay": 0.0,
         "web_enabled": False,

@@ -25,10 +25,10 @@ from stream.core.owners import EVENTS, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
 from stream.core.run import Run
 from stream.core.timers import Timers
-from stream.core.watermark import SOURCE_RENEWS, Watermark
+from stream.core.watermark import SOURCE_INTERVAL, Watermark
 from stream.simulation.broker import Fault, Log, Memory, Owned, Transaction, events_log
 
-LONGEST = 100_000
+MAX_TICKS = 100_000
 """Ticks after which a run is taken to be endless: more than twenty times what one needs."""
 STARVED = (20, 60, 150, 400)
 """Ticks for which a lane may be kept waiting."""
@@ -134,16 +134,16 @@ class Simulator:
                 case Link() | Split():
                     self.advance(each.at)
                     self.request(each)
-            self._settle()
+            self._drain()
 
     def advance(self, now: int, stepwise: bool = False) -> None:
         """Fires the timers due by `now`, `stepwise` each at its own time."""
-        self._settle()
+        self._drain()
         while (due := self._next_wake()) is not None and due <= now:
             self.now = due if stepwise else now
-            self._settle()
+            self._drain()
         self.now = now
-        self._settle()
+        self._drain()
 
     def run(self, script: Iterable[Item]) -> None:
         """Works the script off in the seed's order until nothing moves. Raises Endless when that never happens."""
@@ -175,7 +175,7 @@ class Simulator:
         """The linker as it was committed, to ask."""
         return Linker(self.lanes[-1].store, self.plan.identity)
 
-    def clusters(self) -> dict[str, tuple[str, ...]]:
+    def people(self) -> dict[str, tuple[str, ...]]:
         """Root -> all its members, itself included, as the rows of the lanes have it."""
         rows = self.rows
         found = (rows.find(key[1:].decode()) for key, _ in rows.scan(b"i"))
@@ -184,7 +184,7 @@ class Simulator:
     def profiles(self) -> dict[str, dict[str, Any]]:
         """Root -> `profiles.view.profile`."""
         rows = self.rows
-        return {root: view.profile(rows, row) for root in self.clusters() if (row := rows.find(root)) is not None}
+        return {root: view.profile(rows, row) for root in self.people() if (row := rows.find(root)) is not None}
 
     # --- the broker -------------------------------------------------------------------------------------------------
 
@@ -216,8 +216,8 @@ class Simulator:
 
     def _begin_tick(self) -> None:
         self.ticks += 1
-        if self.ticks > LONGEST:
-            raise Endless(f"still moving after {LONGEST} ticks")
+        if self.ticks > MAX_TICKS:
+            raise Endless(f"still moving after {MAX_TICKS} ticks")
         self.now += self.chance.randrange(2) * SECOND
         if self.ticks >= self._starved_until + 20:
             self._starved = self.chance.choice((*self.lanes, None))
@@ -228,7 +228,7 @@ class Simulator:
                 self.lanes[fault.lane].dead = fault
         if self.chance.random() < 0.2:
             self._report()
-        for mark in [each for each in self._sources.values() if self.now - each.at >= SOURCE_RENEWS]:
+        for mark in [each for each in self._sources.values() if self.now - each.at >= SOURCE_INTERVAL]:
             self.mark(mark)
         if self._zombies and self.chance.random() < 0.05:
             self.thaw(*self._zombies.pop())
@@ -388,7 +388,7 @@ class Simulator:
         transaction.positions = dict(owned.next)
         transaction.rows, owned.prepared = run.done(self._clock(lane))
 
-    def _settle(self) -> None:
+    def _drain(self) -> None:
         """Lane after lane until nothing moves; the linker last."""
         while True:
             lane = next((lane for lane in self.lanes if self._has_work(lane)), None)
@@ -396,6 +396,6 @@ class Simulator:
                 return
             self.ticks += 1
             self._report()
-            if self.ticks > LONGEST * 10:
+            if self.ticks > MAX_TICKS * 10:
                 raise Endless(f"still moving after {self.ticks} ticks")
             self._move(lane)
