@@ -104,7 +104,7 @@ class Outcome:
 
 
 def files() -> list[Path]:
-    return sorted((HERE / "journeys").glob("*.yaml"))
+    return sorted((HERE / "scenarios").glob("*.yaml"))
 
 
 def load(path: Path) -> Journey:
