@@ -1,8 +1,8 @@
 """Forgetting message ids: a lane remembers which it has seen for some days and no longer, however long it lives.
 
 A cursor goes round all remembered ids, `LOOKS_PER_EVENT` of them for each event taken, so neither the store nor the
-cost of an event grows with traffic: in a steady state there are at most twice as many as are still needed. What is deleted
-leaves in the lane's own commit. No clock here; what a message id is compared with is the newest event taken.
+cost of an event grows with traffic: in a steady state there are at most twice as many as are still needed. What is
+deleted leaves in the lane's own commit. No clock here; a message id is compared with the newest event taken.
 """
 
 from __future__ import annotations
