@@ -2,7 +2,8 @@
 
 It knows for each identifier whose it is (a root and all members), applies caps, unique types and negative links, and
 answers each request with numbered decisions and the orders that carry them out. Only its orders change a pointer, a
-root or a member set. It never sees a profile. Deciding the same request again changes nothing: a pair of one person is a no-op, a repeated refusal silent.
+root or a member set. It never sees a profile. Deciding the same request again changes nothing:
+a pair of one person is a no-op, a repeated refusal silent.
 
 Rows, by first byte:
 
