@@ -154,6 +154,8 @@ class Rows:
         """A member's component at its root, to change; an empty one where there is none."""
         component = self.component(root, member) or Component()
         if member == root.key:
+            if root.component is None:
+                self.touch(root)  # a head of layout 1 knew that nothing lay beside it
             root.component = component
             self.keep(root)
         else:
