@@ -28,7 +28,6 @@ CODES: Final = {
     "invalid_timestamp": "A time is not ISO 8601 or lies outside the years 1970 to 9999.",
     "no_identifier": "No usable identifier is left, so the event belongs to nobody.",
     "not_a_message": "A line of a record on an input topic is no message that this topic takes.",
-    "wrong_partition": "An event lies in another partition than its identifier's home.",
 }
 
 SHOWN: Final = 200

@@ -62,6 +62,11 @@ LANE: tuple[Counter, ...] = (
     Gauge("rapport_waiting_records", "Records delivered and not yet taken.", lambda lane: lane.waiting),
     Gauge("rapport_timers_pending", "Timers that wait.", lambda lane: lane.timers),
     Gauge("rapport_timers_late_seconds", "How overdue the earliest timer is.", lambda lane: lane.timers_late),
+    Gauge(
+        "rapport_partitions_not_awaited",
+        "Partitions of events that timers did not wait for: nothing has moved there for ten minutes.",
+        lambda lane: lane.standing,
+    ),
     Gauge("rapport_lane_open", "1 once the lane works, 0 while it recovers.", lambda lane: lane.open),
     Gauge("rapport_recovery_done", "Changelog offsets applied on opening.", lambda lane: lane.recovery_done),
     Gauge("rapport_recovery_total", "Changelog offsets to apply on opening.", lambda lane: lane.recovery_total),
