@@ -86,6 +86,7 @@ from stream_mutants_watermark import (
     PositionsNotAwaited,
     PositionsNotCommitted,
     QuietWhenNoted,
+    QuietWhenReached,
     WakesForgotten,
     WatermarkForgotten,
 )
@@ -185,6 +186,7 @@ FOUND = {
     NoMarksOfSources: 0,
     NewOwnersDoNotWait: 0,
     QuietWhenNoted: 0,
+    QuietWhenReached: 0,
 }
 SEEDS = 3 * max(FOUND.values())
 """How many a usual run has: as many as the finest mutant needs, and a reserve."""

@@ -42,6 +42,7 @@ class PositionsApart(Simulator):
         if self.chance.random() < 0.05:
             transaction.positions = {}
             self.lanes[lane].run = None
+            self.lanes[lane].next = dict(self.lanes[lane].positions)
         super().commit(lane, transaction)
 
 
@@ -54,6 +55,7 @@ class PositionOfOneTopic(Simulator):
         if len(transaction.positions) > 1 and self.chance.random() < 0.1:
             self.lanes[lane].positions[Address("internal", lane)] = known[Address("internal", lane)]
             self.lanes[lane].run = None
+            self.lanes[lane].next = dict(self.lanes[lane].positions)
 
 
 class AtLeastOnce(Simulator):

@@ -95,8 +95,17 @@ class NewOwnersDoNotWait(Watermark):
 
 
 class QuietWhenNoted(Watermark):
-    """A source that says it is open after ends were noted, though in what they cover, is not heard."""
+    """A source that is heard after ends were noted, though in what they cover, does not count."""
+
+    def mark(self, mark: SourceMark) -> None:
+        cohort, self._cohort = self._cohort, None
+        super().mark(mark)
+        self._cohort = cohort
+
+
+class QuietWhenReached(Watermark):
+    """What counts is whether a source is open when ends are reached, not when they were noted."""
 
     def _release(self, cohort: Any) -> None:
-        self._sources = {}
+        cohort.quiet = self._is_quiet(cohort.at)
         super()._release(cohort)

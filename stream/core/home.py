@@ -165,7 +165,8 @@ class Home:
     def _apply(self, to: str, member: str, event: Event, now: int) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
         rows = self._rows
-        reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, now)
+        taken = max(now, self.reached.history_by + 1)  # an earlier owner's clock may have been ahead
+        reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, taken)
         signals = reaction.signals if reaction else None
         if signals or member != to or not rows.append(to, event):
             root = rows.there(to)
@@ -272,7 +273,10 @@ class Home:
             else:
                 strangers.append(piece)
         if not message.more:
-            self._look(row, now, missed=Reached(message.missed_before, message.history_by))
+            # What is due later than by this lane's own watermark still waits here, and may be this root's own.
+            by, history_by = self.reached
+            missed = Reached(min(message.missed_before, by), min(message.history_by, history_by))
+            self._look(row, now, missed=missed)
         if strangers:
             # Together as long as they can be: most often they left in one split and belong to one root.
             to, hops = strangers[0].member, message.hops + 1

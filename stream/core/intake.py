@@ -31,18 +31,22 @@ class Intake:
         """JSON lines: one event each, or a batch as SDKs post it. Blank lines are nothing."""
         ordinals = Ordinals()
         refusals: Counter[str] = Counter()
+        place = 0
         for line in lines:
             now = self._now()
             for raw in events_of(line):
-                yield self._one(accept(raw, now=now, source=source, ordinals=ordinals), raw, source, now, refusals)
+                place += 1
+                accepted = accept(raw, now=now, source=source, ordinals=ordinals)
+                yield self._one(accepted, raw, source, now, refusals, place)
 
     def values(self, values: Iterable[dict[str, Any]], source: str) -> Iterator[Event | Rejected]:
         """Events as Python values, from an import."""
         ordinals = Ordinals()
         refusals: Counter[str] = Counter()
-        for value in values:
+        for place, value in enumerate(values, 1):
             now = self._now()
-            yield self._one(accept_value(value, now=now, source=source, ordinals=ordinals), None, source, now, refusals)
+            accepted = accept_value(value, now=now, source=source, ordinals=ordinals)
+            yield self._one(accepted, None, source, now, refusals, place)
 
     def _one(
         self,
@@ -51,6 +55,7 @@ class Intake:
         source: str,
         now: int,
         refusals: Counter[str],
+        place: int,
     ) -> Event | Rejected:
         if isinstance(accepted, Rejected):
             return _numbered(accepted, refusals)
@@ -72,6 +77,7 @@ class Intake:
             found.previous,
             found.dropped,
             accepted.body,
+            place,
         )
 
 

@@ -103,6 +103,8 @@ class HomeLane:
 
     def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> Effects:
         """As an owner does."""
+        if self.watermark is not None:
+            now = self.watermark.after(now)
         messages, refused = read(part, now, origin, refuse)
         line = part.first
         try:

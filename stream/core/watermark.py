@@ -43,6 +43,8 @@ class _Cohort:
     rows: list[Wait]
     ends: Mapping[int, int]
     """Partition of `events` -> the offset that its lane must commit."""
+    quiet: bool
+    """Whether no source was open then, as far as is known: a mark that is still under way tells otherwise."""
 
 
 class Watermark:
@@ -69,6 +71,8 @@ class Watermark:
 
     def mark(self, mark: SourceMark) -> None:
         """A source says that it still sends, or that it is done."""
+        if self._cohort is not None:
+            self._cohort.quiet = False
         if mark.open:
             self._sources[mark.source] = max(mark.at, self._sources.get(mark.source, 0))
         else:
@@ -95,12 +99,17 @@ class Watermark:
         """Whether positions are waited for."""
         return self._cohort is not None
 
+    def after(self, now: int) -> int:
+        """What the clock shows, as something that is taken now must see it: after ends that were noted before."""
+        return max(now, self._noted_at + 1)
+
     def note(self, at: int, ends: Mapping[int, int]) -> None:
         """The ends of all partitions of `events`, read at or after the instant `at`."""
         self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_TIMEOUT}
-        rows = self._timers.due(at - self._allowed, late=self._is_quiet(at))
+        quiet = self._is_quiet(at)
+        rows = self._timers.due(at - self._allowed, late=quiet)
         self._noted_at = at
-        self._cohort = _Cohort(at, rows, ends)
+        self._cohort = _Cohort(at, rows, ends, quiet)
 
     def reach(self, positions: Mapping[int, int], now: int) -> None:
         """Committed positions of `events`: lower bounds. A partition that is not named has none yet."""
@@ -121,7 +130,7 @@ class Watermark:
     def _release(self, cohort: _Cohort) -> None:
         self._cohort = None
         by, without = cohort.at - self._allowed, tuple(sorted(self.standing))
-        history_by = cohort.at if self._is_quiet(cohort.at) else 0
+        history_by = cohort.at if cohort.quiet else 0
         self.ready.append(Wake(NOBODY, by, history_by, without))
         self.ready.extend(Wake(row, by, history_by, without) for row in dict.fromkeys(row for _, row in cohort.rows))
 

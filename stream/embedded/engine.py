@@ -23,6 +23,7 @@ import pyarrow as pa
 from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas import codec
+from schemas.instant import MINUTE
 from schemas.messages import Event, Output, Rejected, Request, Split, Wake
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import batch, packed, unpacked
@@ -90,6 +91,8 @@ class Engine:
         """Those of the run in hand."""
         self._facts: list[pa.RecordBatch] = []
         """Those of the run in hand, in columns."""
+        self._advanced_at = 0
+        """When it was last written down how far the watermark has come."""
         self._open_lanes()
 
     def _open_lanes(self) -> None:
@@ -150,13 +153,15 @@ class Engine:
             self._take_again(failed)
 
     def advance(self, now: int, *, history_by: int | None = None, stepwise: bool = False) -> None:
-        """All input up to `now` has been taken: fires what is due by then, and commits.
+        """All input up to `now` has been taken: fires what is due by then, and commits what came of it.
 
         Runs that were due already when they were armed fire where they were armed by `history_by`, which is `now`
         unless told otherwise. `stepwise`, under the events clock, each timer fires at its own time.
         """
-        self._fire_due(now, now if history_by is None else history_by, stepwise)
-        self.commit()
+        woken = self._fire_due(now, now if history_by is None else history_by, stepwise)
+        if woken or self._inputs or now - self._advanced_at >= MINUTE:
+            self._advanced_at = now
+            self.commit()
 
     def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
         """Takes two people apart; returns how many profiles that cut."""
@@ -233,18 +238,20 @@ class Engine:
                 else:
                     self._homes.take(message, now)
 
-    def _fire_due(self, by: int, history_by: int, stepwise: bool) -> None:
-        """Wakes every row whose time has come; the watermark is at `by` afterwards."""
-        timers = self._timers
+    def _fire_due(self, by: int, history_by: int, stepwise: bool) -> int:
+        """Wakes every row whose time has come; the watermark is at `by` afterwards. Returns how many rows that were."""
+        timers, woken = self._timers, 0
         while stepwise and (due := timers.next) is not None and due <= by:
-            self._wake(timers.due(due, late=False), due, history_by, due)
+            woken += self._wake(timers.due(due, late=False), due, history_by, due)
         if not stepwise or timers.late:
-            self._wake(timers.due(by, late=history_by > 0), by, history_by, by)
+            woken += self._wake(timers.due(by, late=history_by > 0), by, history_by, by)
         self._home.message(Wake(NOBODY, by, history_by), by)
+        return woken
 
-    def _wake(self, waits: Iterable[Wait], by: int, history_by: int, now: int) -> None:
+    def _wake(self, waits: Sequence[Wait], by: int, history_by: int, now: int) -> int:
         for _, row in waits:
             self._home.message(Wake(row, by, history_by), now)
+        return len(waits)
 
     # --- committing -------------------------------------------------------------------------------------------------
 

@@ -294,7 +294,6 @@ class Simulator:
     def _run(self, lane: int) -> Run[Transaction]:
         owned = self.lanes[lane]
         if owned.run is None:
-            owned.next = dict(owned.positions)
             owned.run = Run(lambda: self._owner(lane), lambda: self._begin(lane), lane)
         return owned.run
 
@@ -357,6 +356,7 @@ class Simulator:
                 self.abort(transaction)
                 if fault.thaws:
                     self._zombies.append((lane, transaction))
+        owned.next = dict(owned.positions)
         owned.slow = self.chance.choice((0, 0, SECOND, MINUTE))
 
     def _work(self, lane: int, run: Run[Transaction]) -> bool:
