@@ -55,7 +55,7 @@ WARM_UP = 4
 ROUNDS = 5
 AT_ONCE = 100_000
 """Events that show what the worker can take."""
-LOOK = 0.1
+POLL_INTERVAL = 0.1
 STARTING = 60.0
 """Seconds within which those who send and ask are both there; none waits for one that failed."""
 TICK = 0.025
@@ -95,7 +95,7 @@ def _capacity(stack: Stack, customers: int, seed: int) -> float:
     target = stack.total("rapport_received_total") + AT_ONCE
     started = time.monotonic()
     stack.feed(_stamped(events))
-    stack.until(lambda: stack.total("rapport_received_total") >= target, LOOK)
+    stack.until(lambda: stack.total("rapport_received_total") >= target, POLL_INTERVAL)
     seconds = time.monotonic() - started
     stack.settled()
     return AT_ONCE / seconds

@@ -37,7 +37,7 @@ def event(
     moment = at(when)
     shown = name if type_ == "track" else type_
     return Event(
-        identifiers, message_id, type_, shown, channel, moment, moment + 5, moment, source, previous, dropped, body, b""
+        identifiers, message_id, type_, shown, channel, moment, moment + 5, moment, source, previous, dropped, body
     )
 
 

@@ -14,7 +14,7 @@ from schemas.messages import Output
 from schemas.topics import OUTPUTS, TOPICS
 from sinks.lake import manifest
 
-PATIENCE = 40.0
+WAIT_TIMEOUT = 40.0
 LANES = 2
 
 
@@ -72,7 +72,7 @@ class Lanes:
 
 def until(condition: Callable[[], bool], turn: Callable[[], None] = lambda: time.sleep(0.02)) -> None:
     """Turns until it is so. Fails after a while."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_TIMEOUT
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
         turn()

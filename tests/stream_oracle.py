@@ -13,7 +13,7 @@ from profiles.kinds import place
 from profiles.settings import IdentitySettings
 from schemas import codec
 from schemas.instant import DAY, HOUR, MINUTE
-from schemas.keys import profile_id
+from schemas.keys import partition_of, profile_id
 from schemas.messages import Event, Forward, Link, Rejected, SourceMark, Split, Transfer
 from stream.core.effects import LINKS, Address
 from stream.core.owners import Unreadable
@@ -434,7 +434,13 @@ def _every_run(
                 )
                 in_time = together or accepted[each.message_id] <= due + allowed
                 at_hand = each.occurred_at < due and armed.message_id not in far and each.message_id not in far
-                if in_time and at_hand and _one_person(world, snapshots, simulator, armed, each):
+                log = str(Address("events", partition_of(each.identifiers[0], simulator.partitions)))
+                if (
+                    in_time
+                    and at_hand
+                    and log not in found.detail
+                    and _one_person(world, snapshots, simulator, armed, each)
+                ):
                     yield f"{rule} {run_key} fired although {each.message_id} had closed it"
 
 

@@ -37,7 +37,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("rapport")]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROMETHEUS = YAML(typ="safe").load((ROOT / "deploy" / "prometheus.yml").read_text())
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 
 
 def test_compose_is_what_the_specification_says() -> None:
@@ -118,7 +118,7 @@ class Stack(NamedTuple):
         return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
 
     def until(self, there: Callable[[], bool]) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         while not there():
             for name, process in self.processes.items():
                 assert process.poll() is None, (name, self.log(name))
@@ -181,7 +181,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             command = [sys.executable, "-m", "rapport", *SERVICES[name]["command"]]
             process = running.start(name, command, running.environment(name))
             if name == "topics":
-                assert process.wait(PATIENCE) == 0, running.log(name)
+                assert process.wait(WAIT_TIMEOUT) == 0, running.log(name)
             else:
                 running.processes[name] = process
         for name in running.processes:

@@ -66,7 +66,7 @@ def test_what_another_worker_answers_is_handed_on(status: int) -> None:
 
 def test_a_worker_that_hangs_holds_up_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "MAX_ASKED", 3)
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(asking, "ASK_TIMEOUT", 0.2)
     with closing(bound("127.0.0.1", 0)) as silent:
         found = asked(url_of(silent), 5, 1)
     assert {status for status, _ in found} == {503}

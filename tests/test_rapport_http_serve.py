@@ -390,7 +390,7 @@ def test_the_end_waits_for_who_is_being_answered_and_for_nobody_who_is_silent() 
 
 
 def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(serve, "GRACE", 0.1)
+    monkeypatch.setattr(serve, "SHUTDOWN_TIMEOUT", 0.1)
     with served() as server:
         asking, deaf = server.connected(), server.connected()
         asking.sendall(ASK % b"/slow")

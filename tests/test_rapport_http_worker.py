@@ -21,12 +21,12 @@ from rapport.http.worker import _any_takes_a_connection
 from rapport.plan.folder import digest, load
 from rapport_shell import SHOP, ran
 
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 
 
 def until(there: Callable[[], Any]) -> Any:
     """What it gives, once that is something."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_TIMEOUT
     while not (found := there()):
         assert time.monotonic() < end
         time.sleep(0.02)

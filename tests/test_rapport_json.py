@@ -45,7 +45,7 @@ LOCAL = {
 }
 """Commands on a data folder, and their other arguments."""
 ELSEWHERE = {"init", "replay", "import", "query", "demo", "rules check", "topics create", "topics check", "sink"}
-PATIENCE = 90.0
+WAIT_TIMEOUT = 90.0
 
 
 def commands(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[str]:
@@ -135,9 +135,9 @@ def test_what_a_command_on_a_cluster_prints(
     (port,) = free_ports(1)
     options = ("sink", "--json", "--data", tmp_path / "tables", "--http-port", port)
     sink = start(*options, env={**ENVIRONMENT, **given}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_TIMEOUT
     while not answers(f"http://127.0.0.1:{port}/ready") and time.monotonic() < until:
         time.sleep(0.1)
     sink.send_signal(signal.SIGTERM)
-    out, _ = sink.communicate(timeout=PATIENCE)
+    out, _ = sink.communicate(timeout=WAIT_TIMEOUT)
     assert (sink.returncode, set(orjson.loads(out))) == (0, fields("sink")[0])

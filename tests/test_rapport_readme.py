@@ -25,7 +25,7 @@ PAGES = (README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT 
 ANY_LINES = "..."
 ASKED_AGAIN = ("profile", "query", "doctor")
 """What shows the work of others, who need some seconds for it."""
-PATIENCE = 90.0
+WAIT_TIMEOUT = 90.0
 
 
 def transcript(kind: str = "transcript") -> list[tuple[str, list[str]]]:
@@ -119,7 +119,7 @@ def test_the_transcript_of_a_cluster_is_real(shell: Shell, tmp_path: Path) -> No
     assert given is not None
     (tmp_path / "events.ndjson").write_text(given[1])
     for command, shown in transcript("cluster transcript"):
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_TIMEOUT
         expected = [line for line in shown if line]
         code, told = shell.answer(command)
         while command.split()[1] in ASKED_AGAIN and time.monotonic() < until and not _same(expected, told):

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from ruamel.yaml import YAML
 
-from rapport.bench import throughput
+from rapport.bench import events as bench_events
 from rapport.demo.shop import Month
 from rapport_shell import ROOT
 from schemas.events import EventType
@@ -74,4 +74,4 @@ def test_an_import_that_names_its_events_itself_names_them_as_the_vocabulary_doe
 
 
 def test_the_benchmark_names_events_as_the_vocabulary_does() -> None:
-    assert {name for name, _ in throughput._MIX} - CALLS <= WORDS.keys()
+    assert {name for name, _ in bench_events._MIX} - CALLS <= WORDS.keys()

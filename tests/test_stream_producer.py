@@ -18,7 +18,7 @@ from rapport.demo.broker import Broker
 from rapport_shell import ENVIRONMENT, start
 from schemas.errors import ClusterError
 from schemas.keys import partition_of
-from schemas.messages import Event, Rejected
+from schemas.messages import Event, Rejected, SourceMark
 from sinks_topics import until
 from stream.core.envelope import opened
 from stream.core.intake import Intake
@@ -66,10 +66,16 @@ def outcomes(count: int, size: int = 200) -> Iterator[Event | Rejected]:
     return Intake(Plan(), lambda: NOW).lines(lines, "test")
 
 
+def envelopes_in(cluster: Cluster) -> list[Any]:
+    """The records of `events` that hold inputs, and no mark of a source."""
+    found = records(cluster.brokers[0], cluster.topic("events"))
+    return [record for record in found if not isinstance(opened(record.value)[0], SourceMark)]
+
+
 def taken(cluster: Cluster) -> list[Event | Rejected]:
     """Everything in `events`, partition by partition; each envelope is as it should be."""
     found: list[Any] = []
-    for record in records(cluster.brokers[0], cluster.topic("events")):
+    for record in envelopes_in(cluster):
         messages: list[Any] = opened(record.value)
         assert len(messages) == 1 or (len(messages) <= 50 and len(record.value) <= 64 * 1024)
         for each in messages:
@@ -87,7 +93,7 @@ def test_a_file_arrives_whole_and_in_order(rapport: Rapport, ndjson, cluster, se
     assert (done.code, report["read"], report["sent"], report["rejected"]) == (0, 1_006, 1_003, 3)
     assert (report["topic"], report["partitions"]) == (cluster.topic("events"), PARTITIONS)
     found = taken(cluster)
-    assert report["records"] == len(records(cluster.brokers[0], cluster.topic("events")))
+    assert report["records"] == len(envelopes_in(cluster))
     events = [each for each in found if isinstance(each, Event)]
     assert Counter(each.message_id for each in events) == Counter(f"m{n}" for n in [*range(1_000), 1_001, 1_002, 1_003])
     for user in {each.identifiers[0] for each in events}:
@@ -165,7 +171,7 @@ def test_without_topics_nothing_is_read(rapport: Rapport, ndjson, broker: Broker
 
 
 def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own: Cluster, own_broker, monkeypatch):
-    monkeypatch.setattr(feeds, "IN_FLIGHT_BYTES", 200_000)
+    monkeypatch.setattr(feeds, "MAX_IN_FLIGHT_BYTES", 200_000)
     unacknowledged: list[int] = []
     with feeding(own) as feed:
         original = feed._send
@@ -191,7 +197,7 @@ def test_a_killed_broker_loses_and_doubles_nothing_and_memory_stays_bounded(own:
 
 
 def test_brokers_that_stay_away_end_the_run_with_a_sentence(own: Cluster, own_broker, monkeypatch):
-    monkeypatch.setattr(feeds, "DELIVERY_SECONDS", 2)
+    monkeypatch.setattr(feeds, "DELIVERY_TIMEOUT", 2)
     with feeding(own) as feed:
         feed.send(outcomes(100))
         feed.finish()

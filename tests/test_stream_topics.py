@@ -109,7 +109,7 @@ def test_the_commands_tell_people_and_programs(rapport: Rapport, cluster, prefix
 
 @pytest.mark.parametrize("brokers", ["127.0.0.1:1", "nobody.invalid:9092", "127.0.0.1:1,127.0.0.1:2"])
 def test_absent_brokers_are_told_in_one_sentence(rapport: Rapport, brokers, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 0.5)
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 0.5)
     ended = rapport("topics", "check", "--brokers", brokers)
     assert ended.code == 1
     assert ended.out == b""
@@ -144,7 +144,7 @@ def test_a_user_gets_in_by_password(guarded: GuardedBroker, protocol, mechanism,
     ],
 )
 def test_who_may_not_enter_is_told_what_to_check(guarded: GuardedBroker, security, tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 1.0)
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 1.0)
     with pytest.raises(ClusterError, match="check RAPPORT_SECURITY") as refused:
         topology.check(Cluster((guarded.sasl_address,), tmp_path, security))
     assert ("RAPPORT_SASL_PASSWORD_FILE" in str(refused.value)) == (security.mechanism is not None)
@@ -153,7 +153,7 @@ def test_who_may_not_enter_is_told_what_to_check(guarded: GuardedBroker, securit
 
 
 def test_a_certificate_nobody_vouches_for_is_not_trusted(guarded: GuardedBroker, tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "PATIENCE", 1.0)
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 1.0)
     with pytest.raises(ClusterError):
         topology.check(Cluster((guarded.tls_address,), tmp_path, Security("sasl_ssl", "PLAIN", USER, PASSWORD)))
 

@@ -35,7 +35,7 @@ _HOMES_CACHED = 65_536
 
 
 class Feed:
-    """One run's way into `events`. `sent` and `rejected` count inputs, `records` what the brokers acknowledged."""
+    """One run's way into `events`. `sent` and `rejected` count inputs, `records` the records that hold them."""
 
     def __init__(self, producer: KafkaProducer, cluster: Cluster, partitions: int, source: str) -> None:
         self._producer = producer
@@ -96,9 +96,8 @@ class Feed:
     def _mark(self, mark: SourceMark) -> None:
         line = codec.encode(mark)
         for partition in range(self.partitions):
-            self._waiting[partition].append(line)
-            self._bytes[partition] += len(line) + 1
             self._send(partition)
+            self._append(partition, line)
 
     def push(self) -> None:
         """Sends envelopes that are not full: nothing more is at hand."""
@@ -117,6 +116,10 @@ class Feed:
         record = b"\n".join(lines)
         lines.clear()
         self._bytes[partition] = 0
+        self.records += 1
+        self._append(partition, record)
+
+    def _append(self, partition: int, record: bytes) -> None:
         self._wait(MAX_IN_FLIGHT_BYTES - len(record))
         with self._acknowledged:
             self._in_flight += len(record)
@@ -128,9 +131,7 @@ class Feed:
         """Called by the producer's own thread."""
         with self._acknowledged:
             self._in_flight -= size
-            if not isinstance(result, Exception):
-                self.records += 1
-            elif self._failed is None:
+            if isinstance(result, Exception) and self._failed is None:
                 self._failed = result
             self._acknowledged.notify()
 
