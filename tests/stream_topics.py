@@ -7,6 +7,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from schemas import codec
+from schemas.messages import Message
+
 
 def records(address: str, topic: str) -> list[Any]:
     """Every committed record of a topic, partition by partition in their order; each has `partition` and `value`."""
@@ -24,3 +27,8 @@ def records(address: str, topic: str) -> list[Any]:
             for partition, batch in consumer.poll(timeout_ms=200).items():
                 found[partition] += batch
     return [record for partition in partitions for record in found[partition]]
+
+
+def opened(record: bytes) -> list[Message]:
+    """The messages of a record that this system wrote."""
+    return [codec.decode(line) for line in record.split(b"\n")]

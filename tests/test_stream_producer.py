@@ -20,14 +20,13 @@ from schemas.errors import ClusterError
 from schemas.keys import partition_of
 from schemas.messages import Event, Rejected, SourceMark
 from sinks_topics import until
-from stream.core.envelope import opened
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.kafka import producer as feeds
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
-from stream_topics import records
+from stream_topics import opened, records
 
 PARTITIONS = 3
 NOW = 1_767_225_600_000_000

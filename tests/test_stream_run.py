@@ -7,10 +7,13 @@ from collections import Counter
 import pytest
 
 from schemas.instant import HOUR, MINUTE, SECOND
+from schemas.keys import partition_of
 from schemas.messages import Event, SourceMark
-from stream.core.effects import Effects
+from stream.core.effects import Address, Effects
+from stream.core.envelope import envelope
 from stream.core.home import Home
 from stream.core.watermark import Watermark
+from stream.simulation.broker import Transaction, events_log
 from stream.simulation.simulator import Pause, Simulator
 from stream_world import LONG, START, event, make
 
@@ -117,3 +120,22 @@ def test_history_in_one_source_is_judged_when_all_of_it_is_there():
     ]
     simulator.run([*file, Pause(HOUR)])
     assert [(each.rule, each.run_key, each.verdict) for each in simulator.outputs.decisions] == [("long", "2", "fired")]
+
+
+@pytest.mark.parametrize("bundle", ["message", "transaction"])
+def test_an_event_in_another_partition_than_its_homes_is_sent_home(bundle):
+    """Whoever wrote it had another identity plan, or another count in mind: it counts once, where its row is."""
+    simulator = Simulator(make(0).plan, 4, seed=5)
+    simulator.bundle = bundle
+    lost = [event((f"email:{n}",), n, "X", START, START) for n in range(40)]
+    for each in lost:
+        wrong = Address("events", (events_log(each, 4).partition + 1) % 4)
+        simulator.logs[wrong].append(Transaction.done(), envelope((each,)))
+    simulator.run([*lost[:10], Pause(HOUR)])
+    assert sorted(each.message_id for each in simulator.outputs.facts) == sorted(each.message_id for each in lost)
+    assert simulator.outputs.duplicate == 10
+    assert simulator.outputs.refused.total() == 0
+    assert len(simulator.profiles()) == 40
+    stored = [(lane, key[1:].decode()) for lane in range(4) for key, _ in simulator.lanes[lane].store.scan(b"i")]
+    assert len(stored) == 40
+    assert all(partition_of(key, 4) == lane for lane, key in stored)

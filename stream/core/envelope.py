@@ -34,8 +34,3 @@ def envelopes(lines: Iterable[bytes]) -> Iterator[bytes]:
         room -= len(line) + 1
     if held:
         yield b"\n".join(held)
-
-
-def opened(record: bytes) -> list[Message]:
-    """The messages of a record that this system wrote. Raises RowError where one cannot be read."""
-    return [codec.decode(line) for line in record.split(b"\n")]
