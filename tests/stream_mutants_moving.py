@@ -30,40 +30,40 @@ class PiecesOneByOne(Home):
 class NothingIsMissed(Home):
     """A run that a split or a merge reopens after its time fires late."""
 
-    def _add(self, message: Transfer, now: int) -> None:
-        super()._add(message._replace(missed_before=0), now)
+    def _receive(self, message: Transfer, now: int) -> None:
+        super()._receive(message._replace(missed_before=0), now)
 
 
 class NothingIsMissedOnTheWay(Home):
     """Strangers' pieces that go on lose until when the root had fired what was due."""
 
-    def _add(self, message: Transfer, now: int) -> None:
-        super()._add(message._replace(missed_before=0) if message.hops > 1 else message, now)
+    def _receive(self, message: Transfer, now: int) -> None:
+        super()._receive(message._replace(missed_before=0) if message.hops > 1 else message, now)
 
 
 class StrangersDropped(Home):
     """Strangers among several pieces are dropped; alone they are sent on."""
 
-    def _add(self, message: Transfer, now: int) -> None:
+    def _receive(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         if row.to is None and len(message.pieces) > 1:
             mine = tuple(each for each in message.pieces if each.member == row.key or each.member in row.members)
             message = message._replace(pieces=mine or message.pieces)
-        super()._add(message, now)
+        super()._receive(message, now)
 
 
 class StrangersKept(Home):
     """Who comes with a member stays with it."""
 
-    def _add(self, message: Transfer, now: int) -> None:
+    def _receive(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         known = row.members
         if row.to is None and any(each.member in known for each in message.pieces):
             row.members = known | {each.member for each in message.pieces} - {row.key}
-            super()._add(message, now)
+            super()._receive(message, now)
             row.members = known
         else:
-            super()._add(message, now)
+            super()._receive(message, now)
 
 
 class ReleaseWithoutPieces(Home):

@@ -113,7 +113,7 @@ class Home:
         if len(event.identifiers) > 1:
             self._ask(key, event)
         if event.previous is not None:
-            self._send(self._previous(key, event, event.previous), now)
+            self._send(self._alias_lookup(key, event, event.previous), now)
         if event.now - event.occurred_at > LATE_AFTER:
             self.effects.late += 1
         self.effects.facts.append(event)
@@ -157,7 +157,7 @@ class Home:
             self._link(Link(user.decode(), key, message_id, now))
 
     @staticmethod
-    def _previous(key: str, event: Event, previous: str) -> AliasLookup:
+    def _alias_lookup(key: str, event: Event, previous: str) -> AliasLookup:
         return AliasLookup(
             key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now
         )
@@ -194,7 +194,7 @@ class Home:
             case Forward():
                 self._forward(message, now)
             case Transfer():
-                self._add(message, now)
+                self._receive(message, now)
             case Wake():
                 self._wake(message, now)
             case Event():
@@ -259,7 +259,7 @@ class Home:
         else:
             self._send(Forward(member, message.event, message.hops + 1), now)
 
-    def _add(self, message: Transfer, now: int) -> None:
+    def _receive(self, message: Transfer, now: int) -> None:
         row = self._row(message.to, now)
         if row.to is not None:
             self._send(message._replace(to=row.to, hops=message.hops + 1), now)
@@ -370,9 +370,10 @@ class Home:
                 if entry[0] > forgotten:
                     entries.append(entry)
                     home_of[entry[1]] = member
+        past = max(now, self.reached.by)  # an earlier owner's clock may have been ahead
         waiting = []
         for run in self._rules.open_runs(entries):
-            if run.due <= now:
+            if run.due <= past:
                 if run.rule.when.key is None:
                     # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
                     marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
