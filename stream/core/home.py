@@ -79,6 +79,8 @@ class Home:
         self.reached = Reached(*map(int, stored.split(b","))) if stored else NOT_YET
         """How far the watermark has come. Under the events clock the runner moves it."""
         self._remembered = self.reached
+        self.noted_at = 0
+        """When the lane's watermark noted ends last."""
         self.taken = 0
         """Events, since the runner set it to 0."""
         self.newest = 0
@@ -165,7 +167,7 @@ class Home:
     def _apply(self, to: str, member: str, event: Event, now: int) -> None:
         """Counts the event into a component at its root and lets the rules see it."""
         rows = self._rows
-        taken = max(now, self.reached.history_by + 1)  # an earlier owner's clock may have been ahead
+        taken = max(now, self.noted_at + 1, self.reached.history_by + 1)  # clocks are set back, owners' differ
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, taken)
         signals = reaction.signals if reaction else None
         if signals or member != to or not rows.append(to, event):

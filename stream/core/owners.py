@@ -104,7 +104,7 @@ class HomeLane:
     def step(self, part: Part, now: int, origin: Origin, refuse: Container[int] = ()) -> Effects:
         """As an owner does."""
         if self.watermark is not None:
-            now = self.watermark.after(now)
+            self._home.noted_at = self.watermark.noted_at
         messages, refused = read(part, now, origin, refuse)
         line = part.first
         try:

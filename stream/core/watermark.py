@@ -58,7 +58,8 @@ class Watermark:
         self._timers = timers
         self._allowed = allowed
         self._opened_at = opened_at
-        self._noted_at = 0
+        self.noted_at = 0
+        """When ends were noted last: what is taken from now on came after that, whatever the clock shows."""
         self._cohort: _Cohort | None = None
         self._sources: dict[str, int] = {}
         """Open source -> when it last said so, by its own clock."""
@@ -92,23 +93,19 @@ class Watermark:
         if self._cohort is not None or self.ready:
             return False
         timer = self.next
-        return (timer is not None and timer <= now) or now - self._noted_at >= IDLE_INTERVAL
+        return (timer is not None and timer <= now) or now - self.noted_at >= IDLE_INTERVAL
 
     @property
     def waits(self) -> bool:
         """Whether positions are waited for."""
         return self._cohort is not None
 
-    def after(self, now: int) -> int:
-        """What the clock shows, as something that is taken now must see it: after ends that were noted before."""
-        return max(now, self._noted_at + 1)
-
     def note(self, at: int, ends: Mapping[int, int]) -> None:
         """The ends of all partitions of `events`, read at or after the instant `at`."""
         self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_TIMEOUT}
         quiet = self._is_quiet(at)
         rows = self._timers.due(at - self._allowed, late=quiet)
-        self._noted_at = at
+        self.noted_at = at
         self._cohort = _Cohort(at, rows, ends, quiet)
 
     def reach(self, positions: Mapping[int, int], now: int) -> None:
