@@ -28,6 +28,7 @@ from kafka_faulty import DIE
 from rapport.demo.broker import Broker, start_broker
 from schemas import codec
 from schemas.errors import ClusterError
+from schemas.instant import SECOND
 from schemas.topics import OUTPUTS
 from sinks_topics import caught_up, ends
 from stream.embedded.store import LAKE, PUBLISHED
@@ -254,9 +255,11 @@ class Cluster(Workers):
         """Feeds the crowd, phase by phase, and lets the faults strike."""
         due, fed = list(reversed(faults)), 0
         for phase in crowd.phases:
-            self.set_clock(phase.now)
             if phase.splits:
+                self.pass_time(phase.now)
                 self.raw("links", 0, *map(codec.encode, phase.splits))
+            else:
+                self.set_clock(phase.now)
             with feeding(self.cluster) as feed:
                 for chunk in stream_crowd.chunks(phase.inputs, FED):
                     self.take(feed, chunk)
@@ -285,10 +288,12 @@ class Cluster(Workers):
 
     def expire(self, crowd: Crowd, triggers: int) -> None:
         """Lets the rest of the time pass, until all timers have had their time to fire."""
-        self.set_clock(crowd.end)
-        patience = time.monotonic() + 30
+        now, patience = crowd.end, time.monotonic() + 30
+        self.set_clock(now)
         while len(self.messages("triggers")) < triggers and time.monotonic() < patience:
             time.sleep(0.5)
+            now += 30 * SECOND  # a new owner waits a minute for what sources have to say
+            self.set_clock(now)
         self.calm()
 
     def leave(self) -> None:

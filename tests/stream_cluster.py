@@ -17,8 +17,10 @@ from kafka.errors import RetriableError
 
 from rapport.demo.tour import plan_of_shop
 from schemas import codec
+from schemas.instant import MINUTE
 from schemas.messages import Event, Message, Rejected
 from schemas.topics import TOPICS
+from stream.core.home import WATERMARK
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
@@ -144,6 +146,25 @@ class Workers:
                 return all(_offset(found, log) > offset for log, offset in last.items())
 
             until(still, "the workers have taken everything")
+
+    def pass_time(self, now: int) -> None:
+        """Sets the clock, and waits until what was due by then has been looked at: the watermark of every lane is there.
+
+        Without that a split that comes next races the timers of before.
+        """
+        self.set_clock(now)
+        marks: dict[int, int] = {}
+        deadline = time.monotonic() + WAIT_TIMEOUT
+        with self._reading("rows") as (reader, _):
+            while len(marks) < self.cluster.partitions or min(marks.values()) < now - MINUTE:
+                assert time.monotonic() < deadline, f"the watermarks are at {marks}, not near {now}"
+                self.tend()
+                for records in _all(reader):
+                    marks |= {
+                        each.partition: int(each.value.split(b",")[0]) for each in records if each.key == WATERMARK
+                    }
+                time.sleep(0.05)
+        self.settled()
 
     def overdue(self, now: int) -> int:
         """Timers among the committed rows that are due by an instant and have not been looked at since."""

@@ -68,6 +68,8 @@ def crowded(cluster: Cluster, folder: Path, seed: int, events: int) -> tuple[Cro
 
 
 def feed(cluster: Cluster, phase: Phase) -> None:
+    if phase.splits and not ENVIRONMENT.get(MUTANT):
+        cluster.pass_time(phase.now)
     cluster.set_clock(phase.now)
     cluster.raw("links", 0, *map(codec.encode, phase.splits))
     cluster.feed(phase.inputs)
@@ -140,6 +142,8 @@ def test_a_broker_that_is_away_costs_nothing_but_time(
     try:
         cluster.want("one", "two")
         for phase in crowd.phases:
+            if phase.splits:
+                cluster.pass_time(phase.now)
             cluster.set_clock(phase.now)
             cluster.raw("links", 0, *map(codec.encode, phase.splits))
             half = len(phase.inputs) // 2
