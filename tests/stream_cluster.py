@@ -148,7 +148,7 @@ class Workers:
             until(still, "the workers have taken everything")
 
     def pass_time(self, now: int) -> None:
-        """Sets the clock, and waits until what was due by then has been looked at: the watermark of every lane is there.
+        """Sets the clock, and waits until what was due by then has been looked at: every lane's watermark is there.
 
         Without that a split that comes next races the timers of before.
         """

@@ -34,13 +34,6 @@ class NothingIsMissed(Home):
         super()._receive(message._replace(missed_before=0), now)
 
 
-class NothingIsMissedOnTheWay(Home):
-    """Strangers' pieces that go on lose until when the root had fired what was due."""
-
-    def _receive(self, message: Transfer, now: int) -> None:
-        super()._receive(message._replace(missed_before=0) if message.hops > 1 else message, now)
-
-
 class StrangersDropped(Home):
     """Strangers among several pieces are dropped; alone they are sent on."""
 
@@ -100,16 +93,6 @@ class OrderOfOne(Rows):
     """Where components of one identifier meet, an order is what the larger one says."""
 
     merges: ClassVar = {"o": max}
-
-
-class WakeStays(Home):
-    """A wake is not moved forward by an earlier timer."""
-
-    def _wait(self, root: Row, runs: list[Any], latest: int, woken: bool) -> None:
-        wake = root.wake
-        super()._wait(root, runs, latest, woken)
-        if not woken and wake > 0 and root.wake < wake:
-            root.wake = wake
 
 
 class NoMarks(Home):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from profiles.rows import Rows
 from schemas.instant import HOUR
@@ -101,11 +100,3 @@ class QuietWhenNoted(Watermark):
         cohort, self._cohort = self._cohort, None
         super().mark(mark)
         self._cohort = cohort
-
-
-class QuietWhenReached(Watermark):
-    """What counts is whether a source is open when ends are reached, not when they were noted."""
-
-    def _release(self, cohort: Any) -> None:
-        cohort.quiet = self._is_quiet(cohort.at)
-        super()._release(cohort)

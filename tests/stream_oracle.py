@@ -21,6 +21,8 @@ from stream.simulation.simulator import Endless, Pause, Simulator
 from stream_world import SPANNING, STARTS, World
 
 HOPS = 8
+PUNCTUAL = 5 * MINUTE
+"""How long after its time a run is decided while nothing comes in: late input is allowed for, clocks differ."""
 LATE = 72 * HOUR
 
 
@@ -493,6 +495,8 @@ def _in_pause(snapshot: Snapshot, simulator: Simulator, on_time: dict[str, Event
             yield f"long {run_key} of {root} fired, but {closed[0].message_id} had closed it"
         elif not closed and (found is None or found.verdict != "fired" or found.profile_id != profile_id(root)):
             yield f"long {run_key} of {root} ended as {found}"
+        elif not closed and found is not None and found.decided_at > fact.occurred_at + within + PUNCTUAL:
+            yield f"long {run_key} of {root} was looked at late, at {found.decided_at}"
 
 
 def _closing(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[str]:

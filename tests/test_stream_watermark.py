@@ -120,6 +120,16 @@ def test_a_source_that_opens_while_positions_are_waited_for_keeps_what_came_with
     assert {wake.history_by for wake in mark.ready} == {0}, "a row that is woken looks, and waits on"
 
 
+def test_a_source_that_was_open_when_ends_were_noted_counts_as_open_though_it_is_done_by_now(mark, timers):
+    """What it sent after the ends were noted is not behind them."""
+    timers.push(T, "ahead:1", late=False)
+    mark.mark(SourceMark("file", True, T))
+    mark.note(T + MINUTE - 1, {0: 5})
+    mark.mark(SourceMark("file", False, T + MINUTE))
+    mark.reach({0: 5}, T + MINUTE)
+    assert {wake.history_by for wake in mark.ready} == {0}
+
+
 def test_a_new_owner_waits_for_what_sources_have_to_say(timers):
     mark = Watermark(timers, ALLOWED, T)
     timers.push(T - MINUTE, "late:1", late=True)
