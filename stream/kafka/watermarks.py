@@ -73,7 +73,7 @@ class Watermarks:
             self._admin = await _started(AIOKafkaAdminClient(**connection(self._cluster)))
         group = self._cluster.consumer_group
         found = await self._admin.list_consumer_group_offsets(group, partitions=self._partitions)
-        return {each.partition: position.offset for each, position in found.items()}
+        return {each.partition: max(position.offset, 0) for each, position in found.items()}
 
     async def close(self) -> None:
         """Lets go of the connections; they are made anew when something is asked."""
