@@ -13,7 +13,7 @@ import duckdb
 
 from schemas import instant
 from schemas.messages import Dropped, Event, IdentityDecision, Output, Rejected, RuleDecision, Trigger
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 from sinks.lake.chain import Lake
 from sinks.marts.publisher import publish
 
@@ -109,7 +109,7 @@ def full_disk(limit: int) -> Iterator[None]:
 
 def take(lake: Lake, topic: str, first: int, outputs: Sequence[Output]) -> None:
     """Hands over outputs whose offsets count up from `first`."""
-    lake.append(topic, first, first + len(outputs), batch(topic, outputs))
+    lake.append(topic, first, first + len(outputs), record_batch(topic, outputs))
 
 
 def published(tmp_path: Path, **outputs: Sequence[Output]) -> duckdb.DuckDBPyConnection:

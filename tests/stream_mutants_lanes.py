@@ -41,7 +41,7 @@ class PositionsApart(Simulator):
     def commit(self, lane: int, transaction: Transaction) -> None:
         if self.chance.random() < 0.05:
             transaction.positions = {}
-            self.lanes[lane].run = None
+            self.lanes[lane].batch = None
             self.lanes[lane].next = dict(self.lanes[lane].positions)
         super().commit(lane, transaction)
 
@@ -54,7 +54,7 @@ class PositionOfOneTopic(Simulator):
         super().commit(lane, transaction)
         if len(transaction.positions) > 1 and self.chance.random() < 0.1:
             self.lanes[lane].positions[Address("internal", lane)] = known[Address("internal", lane)]
-            self.lanes[lane].run = None
+            self.lanes[lane].batch = None
             self.lanes[lane].next = dict(self.lanes[lane].positions)
 
 

@@ -90,7 +90,7 @@ def test_people_of_layout_1_live_on_as_they_would_have() -> None:
                 simulator.run([*items, Pause(pause)])
                 if items is world.phases[0]:
                     lane = simulator.lanes[0]
-                    lane.store, lane.run = Memory(layout_1(lane.store) if forget else lane.store), None
+                    lane.store, lane.batch = Memory(layout_1(lane.store) if forget else lane.store), None
             assert wrong_flags(simulator.lanes[0].store, known_only=forget) == [], f"seed {seed}"
             told.append((simulator.profiles(), simulator.outputs.decisions, simulator.outputs.triggers))
         assert told[0] == told[1], f"seed {seed}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Ended
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 from sinks.lake.chain import Chain
 from sinks_samples import event
 from stream.embedded.store import LAKE, PUBLISHED
@@ -181,7 +181,7 @@ def test_a_folder_that_sinks_fill_is_told_of_when_it_cannot_be_read_and_not_when
 
     def add(first: int) -> None:
         chain = Chain(tmp_path / LAKE, "facts", 0, "facts")
-        chain.append(first, first + 1, batch("facts", [event("user_id:ann", message_id=f"m{first}")]))
+        chain.append(first, first + 1, record_batch("facts", [event("user_id:ann", message_id=f"m{first}")]))
         chain.flush()
 
     counted = ("query", "SELECT count(*) AS n FROM fct_event", "--data", tmp_path, "--json")

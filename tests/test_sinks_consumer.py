@@ -23,7 +23,7 @@ from rapport_shell import ENVIRONMENT, RAPPORT
 from schemas.errors import ClusterError, DataFolderError
 from schemas.keys import partition_of
 from schemas.messages import Event
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 from sinks.kafka import group
 from sinks.kafka.consumer import Consumer
 from sinks.lake import compaction, locks, manifest, parquet
@@ -406,7 +406,7 @@ def test_one_publishes_and_the_others_leave_it_to_them(tmp_path):
     two.turn()
     two.turn()
     chain = Chain(lake, "facts", 0, "facts")
-    chain.append(0, 2, batch("facts", facts(0, 3)))
+    chain.append(0, 2, record_batch("facts", facts(0, 3)))
     chain.flush()
     one.finish()
     assert (one.published, two.published) == (2, 0)
@@ -423,7 +423,7 @@ def test_many_small_files_are_merged_and_deleted_when_nothing_can_read_them(tmp_
     lake, target = tmp_path / "lake", tmp_path / PUBLISHED
     chain = Chain(lake, "facts", 0, "facts")
     for n in range(6):
-        chain.append(chain.expected, chain.expected + 2, batch("facts", facts(n, 1)))
+        chain.append(chain.expected, chain.expected + 2, record_batch("facts", facts(n, 1)))
         chain.flush()
     publish(lake, target)
     leftovers = Leftovers(grace=100)
@@ -443,7 +443,7 @@ def test_many_small_files_are_merged_and_deleted_when_nothing_can_read_them(tmp_
 
 def test_a_lake_that_sinks_hold_is_not_compacted_beside_them(tmp_path, rapport):
     chain = Chain(tmp_path / LAKE, "facts", 0, "facts")
-    chain.append(0, 2, batch("facts", facts(0, 1)))
+    chain.append(0, 2, record_batch("facts", facts(0, 1)))
     chain.flush()
     held = Lock(tmp_path / LAKE, locks.of_chain("facts", 0))
     assert held.acquire()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
 from schemas.messages import Dropped, Event
-from sinks.columns.rows import LAYOUTS, batch
+from sinks.columns.rows import LAYOUTS, record_batch
 from sinks.lake import durable, manifest, parquet
 from sinks.lake.chain import Chain, Lake
 from sinks_samples import event, full_disk, merge, rejected, rule_decision, take, trigger
@@ -57,7 +57,7 @@ def test_a_fact_becomes_one_row():
     )
     fact = fact._replace(body={**fact.body, "name": "Home"})
     moment = datetime(2026, 3, 2, 10, tzinfo=UTC)
-    assert batch("facts", [fact]).to_pylist() == [
+    assert record_batch("facts", [fact]).to_pylist() == [
         {
             "message_id": "m1",
             "type": "page",
@@ -90,7 +90,7 @@ def test_a_fact_becomes_one_row():
 )
 def test_only_tracks_pages_and_screens_have_a_name(type_, body, name):
     fact = event("user_id:1", message_id="m", type_=type_)._replace(body=body)
-    assert batch("facts", [fact])["name"].to_pylist() == [name]
+    assert record_batch("facts", [fact])["name"].to_pylist() == [name]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_only_tracks_pages_and_screens_have_a_name(type_, body, name):
     ],
 )
 def test_other_outputs_keep_every_field(topic, output):
-    [row] = batch(topic, [output]).to_pylist()
+    [row] = record_batch(topic, [output]).to_pylist()
     expected = {
         name: tuple(row[name]) if isinstance(value, tuple) else value for name, value in output._asdict().items()
     }
@@ -119,7 +119,7 @@ def test_other_outputs_keep_every_field(topic, output):
 
 @pytest.mark.parametrize("topic", LAYOUTS)
 def test_no_outputs_make_no_rows(topic):
-    assert batch(topic, []).num_rows == 0
+    assert record_batch(topic, []).num_rows == 0
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -380,11 +380,11 @@ def feed(chain: Chain, flush_after: int = 2) -> None:
     for number, (offset, rows) in enumerate(RECORDS):
         if offset >= chain.expected:
             first = sum(before for _, before in RECORDS[:number])
-            chain.append(chain.expected, offset + 1, batch("facts", numbered(first, rows)))
+            chain.append(chain.expected, offset + 1, record_batch("facts", numbered(first, rows)))
             if number % flush_after == 0:
                 chain.flush()
     if chain.expected < END:
-        chain.append(chain.expected, END, batch("facts", []))
+        chain.append(chain.expected, END, record_batch("facts", []))
     chain.flush()
 
 
@@ -419,11 +419,11 @@ def test_a_crash_at_any_step_loses_and_doubles_no_record(tmp_path):
 
 def test_records_of_kafka_that_come_again_or_too_late_are_refused(tmp_path):
     chain = of_kafka(tmp_path)
-    chain.append(0, 2, batch("facts", numbered(0, 5)))
+    chain.append(0, 2, record_batch("facts", numbered(0, 5)))
     with pytest.raises(DataFolderError, match="already reach offset 2; 1 came again"):
-        chain.append(1, 3, batch("facts", numbered(5, 5)))
+        chain.append(1, 3, record_batch("facts", numbered(5, 5)))
     with pytest.raises(DataFolderError, match="before offset 2, but 3 comes next"):
-        chain.append(3, 4, batch("facts", numbered(5, 5)))
+        chain.append(3, 4, record_batch("facts", numbered(5, 5)))
     chain.flush()
     assert kafka_ids(tmp_path) == expected_ids(5)
 
@@ -431,7 +431,7 @@ def test_records_of_kafka_that_come_again_or_too_late_are_refused(tmp_path):
 def test_a_chain_may_begin_above_0_once(tmp_path):
     chain = of_kafka(tmp_path)
     chain.start_at(7)
-    chain.append(7, 9, batch("facts", numbered(0, 3)))
+    chain.append(7, 9, record_batch("facts", numbered(0, 3)))
     chain.flush()
     assert (of_kafka(tmp_path).manifest.first_offset, of_kafka(tmp_path).next_offset) == (7, 9)
     with pytest.raises(DataFolderError, match="begun already"):
@@ -449,7 +449,7 @@ def test_a_lake_is_filled_from_one_source(tmp_path):
 def test_a_chain_that_another_process_extended_is_left_alone(tmp_path):
     late, early = of_kafka(tmp_path), of_kafka(tmp_path)
     for chain in (early, late):
-        chain.append(0, 2, batch("facts", numbered(0, 3)))
+        chain.append(0, 2, record_batch("facts", numbered(0, 3)))
     early.flush()
     with pytest.raises(DataFolderError, match="Another process has written facts"):
         late.flush()

@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from kafka.errors import NodeNotReadyError
 
 from schemas.errors import ClusterError
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 from sinks.kafka.ownership import Bounds, Ownership
 from sinks.lake import locks
 from sinks.lake.chain import Chain
@@ -38,7 +38,7 @@ def is_free(lake: Path, partition: int) -> bool:
 
 def filled(lake: Path, end: int) -> None:
     chain = Chain(lake, "facts", 0, "shop-facts")
-    chain.append(0, end, batch("facts", [event("user_id:1", message_id="m")]))
+    chain.append(0, end, record_batch("facts", [event("user_id:1", message_id="m")]))
     chain.flush()
 
 

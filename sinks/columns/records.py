@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from schemas import codec, messages
 from schemas.errors import ClusterError, RowError
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 
 CHUNK_BYTES = 128 << 10
 """Bytes of records that become columns together: as many as stay in the processor's cache, about 200 facts."""
@@ -54,7 +54,7 @@ def chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
 def rows(topic: str, records: Sequence[Record]) -> pa.RecordBatch:
     """The rows of some records. Raises ClusterError that names the first one that cannot be read."""
     try:
-        return batch(topic, [message for record in records for message in _decoded(topic, record.value)])
+        return record_batch(topic, [message for record in records for message in _decoded(topic, record.value)])
     except _UNREADABLE as error:
         if len(records) > 1:
             for record in records:

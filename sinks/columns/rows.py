@@ -40,7 +40,7 @@ class Layout:
     columns: Callable[[Sequence[Any]], Columns]
 
 
-def batch(topic: str, outputs: Sequence[Output]) -> pa.RecordBatch:
+def record_batch(topic: str, outputs: Sequence[Output]) -> pa.RecordBatch:
     """The rows of `outputs`, in their order. Every output must be of the topic's own kind; none gives no rows."""
     layout = LAYOUTS[topic]
     if not outputs:

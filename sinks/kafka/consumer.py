@@ -25,7 +25,7 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError, RetriableError
 from schemas.errors import ClusterError
 from schemas.topics import OUTPUTS
 from sinks.columns import records
-from sinks.columns.rows import batch
+from sinks.columns.rows import record_batch
 from sinks.kafka.group import Group
 from sinks.kafka.ownership import Ownership
 from sinks.lake import compaction
@@ -177,7 +177,7 @@ class Consumer:
         """
         position = self._group.position(partition)
         if position is not None and position > chain.expected:
-            chain.append(chain.expected, position, batch(chain.topic, []))
+            chain.append(chain.expected, position, record_batch(chain.topic, []))
 
     def _write(self, chain: Chain) -> None:
         rows = chain.rows

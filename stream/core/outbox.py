@@ -1,4 +1,4 @@
-"""What a run on Kafka sends: everything its steps came to, as records for the partitions they go to.
+"""What a batch on Kafka sends: everything its steps came to, as records for the partitions they go to.
 
 Facts are encoded as they come: a thousand decoded events would be larger than any cache, and slow to make and to let
 go of.
@@ -19,7 +19,7 @@ Entry = tuple[bytes | None, bytes | None]
 
 
 class Outbox:
-    """One run's."""
+    """One batch's."""
 
     def __init__(self) -> None:
         self.effects = Effects()

@@ -2,7 +2,7 @@
 
 A step takes some lines of a record and never raises for what they hold: one that is no message, or no message of this
 topic, ends in `rejected` with its topic, partition and offset. Should a well-formed line still make a step fail, it
-raises Unreadable, and whoever drives throws the owner away (`stream.core.run`). No clock, broker or disk here.
+raises Unreadable, and whoever drives throws the owner away (`stream.core.batch`). No clock, broker or disk here.
 """
 
 from __future__ import annotations

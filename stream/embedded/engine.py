@@ -1,8 +1,8 @@
 """The embedded runner: the whole of Rapport in one process, with no broker.
 
-One synced write batch commits a run of input with everything it caused: rows, linker rows, outputs (the applied
-events among them) and positions. What was taken is durable when `take` returns; a crash leaves all of a run or nothing,
-so there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
+One synced write batch commits a batch of input with everything it caused: rows, linker rows, outputs (the applied
+events among them) and positions. What was taken is durable when `take` returns; a crash leaves all of a batch or
+nothing, so there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
 never on the size of the runs.
 
 Outputs wait in the store, as compressed columns, until a Parquet file holds them.
@@ -26,7 +26,7 @@ from schemas import codec
 from schemas.instant import MINUTE
 from schemas.messages import Event, Output, Rejected, Request, Split, Wake
 from schemas.topics import OUTPUTS
-from sinks.columns.rows import batch, packed, unpacked
+from sinks.columns.rows import packed, record_batch, unpacked
 from sinks.lake.chain import Lake
 from sinks.marts.publisher import PublishReport, publish
 from stream.core.effects import LINKS, Effects
@@ -64,7 +64,7 @@ class Counts:
 
 
 class _Failed(Exception):
-    """An input that makes a step fail, by its place in the run."""
+    """An input that makes a step fail, by its place in the batch."""
 
     def __init__(self, place: int) -> None:
         super().__init__(place)
@@ -81,16 +81,16 @@ class Engine:
         self._plan = plan
         self._lake = Lake(folder / LAKE)
         self._watch = watch
-        self._as_columns = watch("columns", batch)
+        self._as_columns = watch("columns", record_batch)
         self._write = watch("write", store.commit)
         self._write_parquet = watch("parquet", self._lake.flush)
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
         self.counts.profiles = state.get("profiles", 0)
         self._inputs: list[Event | Rejected] = []
-        """Those of the run in hand."""
+        """Those of the batch in hand."""
         self._facts: list[pa.RecordBatch] = []
-        """Those of the run in hand, in columns."""
+        """Those of the batch in hand, in columns."""
         self._advanced_at = 0
         """When it was last written down how far the watermark has come."""
         self._open_lanes()
@@ -134,7 +134,7 @@ class Engine:
     # --- input ------------------------------------------------------------------------------------------------------
 
     def take(self, inputs: Iterable[Event | Rejected]) -> int:
-        """Takes a run of input: durable, applied and committed when this returns. Returns how many there were."""
+        """Takes a batch of input: durable, applied and committed when this returns. Returns how many there were."""
         inputs = iter(inputs)
         taken = 0
         while chunk := list(islice(inputs, CHUNK_INPUTS)):
@@ -179,10 +179,10 @@ class Engine:
         self.flush()
         return publish(self.folder / LAKE, self.folder / PUBLISHED)
 
-    # --- a run ------------------------------------------------------------------------------------------------------
+    # --- a batch ----------------------------------------------------------------------------------------------------
 
     def _take(self, first: int, inputs: Sequence[Event | Rejected]) -> None:
-        """Steps a few inputs, the first at its place in the run. Raises _Failed where one makes a step fail."""
+        """Steps a few inputs, the first at its place in the batch. Raises _Failed where one makes a step fail."""
         homes = [each.identifiers[0] for each in inputs if isinstance(each, Event)]
         self._rows.expect(homes, self._store.get_all)
         place = first
@@ -196,7 +196,7 @@ class Engine:
             self._columns_of_facts()
 
     def _take_again(self, failed: _Failed) -> None:
-        """A step failed half-way: the whole run is done anew, and what it failed at is refused."""
+        """A step failed half-way: the whole batch is done anew, and what it failed at is refused."""
         done = False
         while not done:
             self._inputs[failed.place] = _refused(self._inputs[failed.place], failed)
@@ -326,7 +326,7 @@ def _columns(effects: Effects) -> dict[str, list[pa.RecordBatch]]:
         "identity": effects.identity,
         "rejected": effects.rejected,
     }
-    return {topic: [batch(topic, made)] for topic, made in outputs.items() if made}
+    return {topic: [record_batch(topic, made)] for topic, made in outputs.items() if made}
 
 
 def _prefix(topic: str) -> bytes:

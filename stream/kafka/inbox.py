@@ -17,25 +17,25 @@ MAX_WAITING_BYTES = 4 << 20
 class Inbox:
     """One lane's."""
 
-    def __init__(self, run_records: int) -> None:
-        """`run_records`: so many make a whole run."""
+    def __init__(self, batch_records: int) -> None:
+        """`batch_records`: so many make a whole batch."""
         self.fed: Callable[[bool], None] = lambda _: None
         """Called with False when the lane has enough waiting, with True when it wants more."""
-        self._run_records = run_records
+        self._batch_records = batch_records
         self._records: deque[tuple[Origin, bytes | None]] = deque()
         self._bytes = 0
         self._wants_more = True
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
-        """Set when a whole run waits, or none is wanted any more."""
+        """Set when a whole batch waits, or none is wanted any more."""
 
     def __len__(self) -> int:
         return len(self._records)
 
     @property
     def is_behind(self) -> bool:
-        """Whether a whole run waits."""
-        return len(self._records) >= self._run_records
+        """Whether a whole batch waits."""
+        return len(self._records) >= self._batch_records
 
     def put(self, origin: Origin, record: bytes | None) -> None:
         """A record has been delivered."""
@@ -78,7 +78,7 @@ class Inbox:
                 await self._arrived.wait()
 
     async def gather(self, seconds: float) -> None:
-        """Until a whole run waits, or so long."""
+        """Until a whole batch waits, or so long."""
         self._enough.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -1,8 +1,8 @@
 """One partition with everything it owns: its rows, its input positions, its outputs and its transactional producer.
 
-A lane takes a run of records, steps each, and commits rows, positions and everything emitted in one transaction, then
-in one local write. Only then does the next run begin, and only then may anybody believe that a record was taken. Input
-below its positions is skipped: they are the truth, whatever offsets a consumer group remembers.
+A lane takes a batch of records, steps each, and commits rows, positions and everything emitted in one transaction, then
+in one local write. Only then does the next batch begin, and only then may anybody believe that a record was taken.
+Input below its positions is skipped: they are the truth, whatever offsets a consumer group remembers.
 
 Every error of the producer ends the process, so nothing here tries again.
 """
@@ -22,13 +22,13 @@ from profiles.rows import Rows
 from schemas.instant import HOUR, SECOND
 from schemas.messages import Event, Forward
 from stream.clock import wall_now
+from stream.core.batch import Batch
 from stream.core.expiry import Expiry
 from stream.core.home import Home
 from stream.core.lanestats import AGE_BOUNDS, LaneStats
 from stream.core.outbox import Entry, Outbox
 from stream.core.owners import LINES_PER_PART, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
-from stream.core.run import Run
 from stream.core.timers import Timers
 from stream.core.watermark import Watermark
 from stream.kafka.cluster import Cluster
@@ -39,10 +39,10 @@ from stream.kafka.recovery import bounds, first_offsets, reader, recovered
 from stream.kafka.transactions import Log, Transactions
 
 MAX_WAKES = 500
-"""Due timers taken into one run."""
+"""Due timers taken into one batch."""
 LINES_PER_TURN = 4
-"""Lines between two turns of others while no further run waits: every answer that another lane's commit or a customer's
-query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES_PER_PART`."""
+"""Lines between two turns of others while no further batch waits: every answer that another lane's commit or a
+customer's query needs comes that much later. With a backlog nobody waits for a line, and there are `LINES_PER_PART`."""
 IDLE_INTERVAL = 0.1
 """Seconds after which an idle lane looks around."""
 
@@ -92,7 +92,7 @@ class Lane:
             found = await bounds(consumer, list(self.inputs.values()))
         self._reached = store.reached or self._reached
         self._next = first_offsets(self.inputs, store.positions, found)
-        self._run = Run(lambda: self._owner(store), Outbox, self.owns.partition)
+        self._batch = Batch(lambda: self._owner(store), Outbox, self.owns.partition)
         self.stats.positions = dict(self._next)
         self._count_timers()
         self.stats.open = True
@@ -105,7 +105,7 @@ class Lane:
     @property
     def watermark(self) -> Watermark | None:
         """Its owner's, once the lane is open; the linker has none."""
-        return self._run.owner.watermark if self.stats.open else None
+        return self._batch.owner.watermark if self.stats.open else None
 
     @property
     def _folder(self) -> Path:
@@ -149,8 +149,8 @@ class Lane:
                 # A transaction costs about the same whatever it holds.
                 await self.inbox.gather(rest)
             async with self._turn:
-                await self._take_run()
-            if not self._run.empty:
+                await self._take_batch()
+            if not self._batch.empty:
                 await self._commit()
 
     def stop(self) -> None:
@@ -168,7 +168,7 @@ class Lane:
 
     @property
     def _has_wakes(self) -> bool:
-        watermark = self._run.owner.watermark
+        watermark = self._batch.owner.watermark
         return watermark is not None and bool(watermark.ready)
 
     async def _wait(self) -> None:
@@ -177,18 +177,18 @@ class Lane:
             self._reached = self._reached._replace(at=wall_now())
             self.store.write((), self._reached)
 
-    async def _take_run(self) -> None:
+    async def _take_batch(self) -> None:
         """As many records as belong into one commit. Others do small things between two, other lanes nothing."""
-        run = self._run
+        batch = self._batch
         started = time.monotonic()
-        run.wake(MAX_WAKES)
-        while self.inbox and run.taken < self._cluster.commit_records and not self._stopping:
+        batch.wake(MAX_WAKES)
+        while self.inbox and batch.taken < self._cluster.commit_records and not self._stopping:
             origin, record = self.inbox.next()
             if origin.offset < self._next[origin.topic]:
                 continue
             self._next[origin.topic] = origin.offset + 1
             lines = LINES_PER_PART if self.inbox.is_behind else LINES_PER_TURN
-            for _ in run.take(origin, record, self._clock(), lines):
+            for _ in batch.take(origin, record, self._clock(), lines):
                 await _others()
             if (time.monotonic() - started) * 1_000 >= self._cluster.commit_ms:
                 break
@@ -203,7 +203,7 @@ class Lane:
         assert store is not None
         started = time.monotonic()
         positions = dict(self._next)
-        changed, outbox = self._run.done(self._clock())
+        changed, outbox = self._batch.done(self._clock())
         rows = {**changed, POSITIONS: orjson.dumps(positions)}
         await _others()
         entries: dict[Log, Iterable[Entry]] = {
@@ -244,7 +244,7 @@ class Lane:
             stats.stages[refused.stage] = stats.stages.get(refused.stage, 0) + 1
 
     def _count_timers(self) -> None:
-        watermark, stats = self._run.owner.watermark, self.stats
+        watermark, stats = self._batch.owner.watermark, self.stats
         if watermark is None:
             return
         stats.timers, stats.standing = len(watermark), len(watermark.standing)

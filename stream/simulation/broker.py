@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 from schemas.keys import partition_of
 from schemas.messages import Event, Rejected
+from stream.core.batch import Batch
 from stream.core.effects import Address, Effects, Sent
 from stream.core.owners import EVENTS
-from stream.core.run import Run
 
 
 class Memory(dict[bytes, bytes]):
@@ -127,11 +127,11 @@ class Owned:
     store: Memory = field(default_factory=Memory)
     positions: dict[Address, int] = field(default_factory=dict)
     next: dict[Address, int] = field(default_factory=dict)
-    """Positions as they will be when the run in hand is committed."""
-    run: Run[Transaction] | None = None
+    """Positions as they will be when the batch in hand is committed."""
+    batch: Batch[Transaction] | None = None
     """The owner at work; None until there is one."""
     prepared: Transaction | None = None
-    """A run that has ended and is not committed yet."""
+    """A batch that has ended and is not committed yet."""
     dead: Fault | None = None
     slow: int = 0
     """Microseconds by which the owner's clock is behind."""

@@ -17,13 +17,13 @@ from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas.instant import MINUTE, SECOND
 from schemas.messages import Event, Link, Rejected, Request, SourceMark, Split
+from stream.core.batch import Batch
 from stream.core.effects import LINKS, Address, Effects
 from stream.core.envelope import envelope
 from stream.core.expiry import Expiry
 from stream.core.home import INTERNAL, Home
 from stream.core.owners import EVENTS, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
-from stream.core.run import Run
 from stream.core.timers import Timers
 from stream.core.watermark import SOURCE_INTERVAL, Watermark
 from stream.simulation.broker import Fault, Log, Memory, Owned, Transaction, events_log
@@ -272,9 +272,9 @@ class Simulator:
         owned = self.lanes[lane]
         if owned.prepared is not None or owned.dead is not None or self._readable(lane):
             return True
-        run = self._run(lane)
-        watermark = run.owner.watermark
-        return not run.empty or (
+        batch = self._batch(lane)
+        watermark = batch.owner.watermark
+        return not batch.empty or (
             watermark is not None
             and (bool(watermark.ready) or watermark.waits or watermark.wants_ends(self._clock(lane)))
         )
@@ -285,17 +285,17 @@ class Simulator:
 
     def _next_wake(self) -> int | None:
         """When the next timer makes a lane note ends, by the true clock."""
-        marks = ((lane, self._run(lane).owner.watermark) for lane in self.lanes)
+        marks = ((lane, self._batch(lane).owner.watermark) for lane in self.lanes)
         looks = [
             mark.next + self.lanes[lane].slow for lane, mark in marks if mark is not None and mark.next is not None
         ]
         return min(looks, default=None)
 
-    def _run(self, lane: int) -> Run[Transaction]:
+    def _batch(self, lane: int) -> Batch[Transaction]:
         owned = self.lanes[lane]
-        if owned.run is None:
-            owned.run = Run(lambda: self._owner(lane), lambda: self._begin(lane), lane)
-        return owned.run
+        if owned.batch is None:
+            owned.batch = Batch(lambda: self._owner(lane), lambda: self._begin(lane), lane)
+        return owned.batch
 
     def _owner(self, lane: int) -> Owner:
         store = self.lanes[lane].store
@@ -310,9 +310,9 @@ class Simulator:
 
     def _begin(self, lane: int) -> Transaction:
         """The next transaction. One that is taken again after a failed step has sent what must not count."""
-        run = self.lanes[lane].run
-        if run is not None and not run.outcome.prepared:
-            self.abort(run.outcome)
+        batch = self.lanes[lane].batch
+        if batch is not None and not batch.outcome.prepared:
+            self.abort(batch.outcome)
         return Transaction(size=self.chance.randint(1, self._longest))
 
     def _move(self, lane: int) -> None:
@@ -324,13 +324,13 @@ class Simulator:
             self.commit(lane, owned.prepared)
             owned.prepared = None
         elif not self._move_watermark(lane):
-            run = self._run(lane)
-            if run.taken >= run.outcome.size or not self._work(lane, run):
-                self._prepare(lane, run)
+            batch = self._batch(lane)
+            if batch.taken >= batch.outcome.size or not self._work(lane, batch):
+                self._prepare(lane, batch)
 
     def _move_watermark(self, lane: int) -> bool:
         """Notes ends where that is wanted; says whether that was the move."""
-        watermark = self._run(lane).owner.watermark
+        watermark = self._batch(lane).owner.watermark
         if watermark is None:
             return False
         clock = self._clock(lane)
@@ -344,11 +344,11 @@ class Simulator:
     def _fence(self, lane: int, fault: Fault) -> None:
         """A successor takes over: what the old owner had not committed never happened."""
         owned = self.lanes[lane]
-        run = self._run(lane)
-        if owned.prepared is None and not run.empty:
-            self._prepare(lane, run)
+        batch = self._batch(lane)
+        if owned.prepared is None and not batch.empty:
+            self._prepare(lane, batch)
             fault = fault._replace(reached=False)
-        transaction, owned.prepared, owned.dead, owned.run = owned.prepared, None, None, None
+        transaction, owned.prepared, owned.dead, owned.batch = owned.prepared, None, None, None
         if transaction is not None:
             if fault.reached:
                 self.commit(lane, transaction)
@@ -359,34 +359,34 @@ class Simulator:
         owned.next = dict(owned.positions)
         owned.slow = self.chance.choice((0, 0, SECOND, MINUTE))
 
-    def _work(self, lane: int, run: Run[Transaction]) -> bool:
-        """One more record, or one wake, in this run; False when there is neither."""
+    def _work(self, lane: int, batch: Batch[Transaction]) -> bool:
+        """One more record, or one wake, in this batch; False when there is neither."""
         logs = self._readable(lane)
-        watermark = run.owner.watermark
+        watermark = batch.owner.watermark
         if watermark is not None and watermark.ready and (not logs or self.chance.random() < 0.1):
-            run.wake(run.woken + 1)
+            batch.wake(batch.woken + 1)
         elif logs:
             log = self.chance.choice(logs)
             found = self.logs[log].read(self.lanes[lane].next[log])
             assert found is not None
             position, record = found
-            for _ in run.take(Origin(*log, position - 1), record, self._clock(lane)):
+            for _ in batch.take(Origin(*log, position - 1), record, self._clock(lane)):
                 pass
             self.lanes[lane].next[log] = position
         else:
             return False
         if self.bundle != "transaction":
-            self.send(run.outcome)
+            self.send(batch.outcome)
         return True
 
-    def _prepare(self, lane: int, run: Run[Transaction]) -> None:
-        if run.empty:
+    def _prepare(self, lane: int, batch: Batch[Transaction]) -> None:
+        if batch.empty:
             return
-        transaction, owned = run.outcome, self.lanes[lane]
+        transaction, owned = batch.outcome, self.lanes[lane]
         self.send(transaction)
         transaction.prepared = True
         transaction.positions = dict(owned.next)
-        transaction.rows, owned.prepared = run.done(self._clock(lane))
+        transaction.rows, owned.prepared = batch.done(self._clock(lane))
 
     def _drain(self) -> None:
         """Lane after lane until nothing moves; the linker last."""

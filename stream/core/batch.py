@@ -1,4 +1,4 @@
-"""A run: what a lane takes between two commits, and how it gets past a line that makes a step fail.
+"""A batch: what a lane takes between two commits, and how it gets past a line that makes a step fail.
 
 Such a line is found only when the step fails half-way, with rows changed already. Then the owner is thrown away with
 everything since the last commit, a new one opens the rows as they were committed, and the same records are taken
@@ -17,7 +17,7 @@ from stream.core.owners import LINES_PER_PART, Origin, Owner, Unreadable, parts
 
 
 class Outcome(Protocol):
-    """Takes in what the parts of a run came to."""
+    """Takes in what the parts of a batch came to."""
 
     def add(self, effects: Effects) -> None:
         """The effects of some lines of a record, or of wakes."""
@@ -26,11 +26,11 @@ class Outcome(Protocol):
 T = TypeVar("T", bound=Outcome)
 
 
-class Run(Generic[T]):
+class Batch(Generic[T]):
     """One lane's runs, one after the other."""
 
     def __init__(self, open_: Callable[[], Owner], begin: Callable[[], T], partition: int) -> None:
-        """`open_` gives an owner of the rows as they were committed last, `begin` what a run gathers in."""
+        """`open_` gives an owner of the rows as they were committed last, `begin` what a batch gathers in."""
         self.owner = open_()
         self.outcome = begin()
         self._open = open_
@@ -76,7 +76,7 @@ class Run(Generic[T]):
             self._take_again()
 
     def done(self, now: int) -> tuple[Mapping[bytes, bytes | None], T]:
-        """Ends the run: the changed rows, and what it came to. Its owner goes on."""
+        """Ends the batch: the changed rows, and what it came to. Its owner goes on."""
         outcome, self.outcome = self.outcome, self._begin()
         self._records, self._refused, self._wakes = [], {}, []
         return self.owner.changes(now), outcome
