@@ -2,8 +2,8 @@
 
 One synced write batch commits a batch of input with everything it caused: rows, linker rows, outputs (the applied
 events among them) and positions. What was taken is durable when `take` returns; a crash leaves all of a batch or
-nothing, so there is never anything to catch up with and nothing happens twice. Results depend on the order of the input alone,
-never on the size of the runs.
+nothing, so there is never anything to catch up with and nothing happens twice. Results depend on the order of the input
+alone, never on the size of the batches.
 
 Outputs wait in the store, as compressed columns, until a Parquet file holds them.
 """
