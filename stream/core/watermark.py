@@ -85,7 +85,8 @@ class Watermark:
         ahead = self._timers.next
         looks = [] if ahead is None else [ahead + self._allowed]
         if self._timers.late:
-            looks.append(max(self._opened_at, *self._sources.values(), 0) + SOURCE_TIMEOUT)
+            quiet = max(self._opened_at, *self._sources.values(), 0) + SOURCE_TIMEOUT
+            looks.append(max(quiet, self.noted_at + 1))
         return min(looks, default=None)
 
     def wants_ends(self, now: int) -> bool:
