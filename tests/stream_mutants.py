@@ -182,7 +182,7 @@ FOUND = {
     NewOwnersDoNotWait: 25,
     QuietWhenNoted: 266,
 }
-SEEDS = 3 * max(FOUND.values())
+SEEDS = 2 * max(FOUND.values())
 """How many a usual run has: as many as the finest mutant needs, and a reserve."""
 
 
