@@ -14,7 +14,7 @@ from typing import Any
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
 from rapport.replay.local import PIPE_WAIT, batches
-from rapport.replay.sources import BATCH, Source, is_silent
+from rapport.replay.sources import BATCH, Source, is_piped, is_silent
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
 from stream.clock import wall_now
@@ -69,7 +69,7 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
             for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected):
                 now = wall_now()
                 silent = is_silent(batch)
-                if not silent and not (isinstance(batch, list) and now - busy_since >= PIPE_WAIT):
+                if not silent and not (is_piped(batch) and now - busy_since >= PIPE_WAIT):
                     feed.open(now)
                 if feed.send(batch) < BATCH:
                     feed.push()

@@ -87,6 +87,11 @@ def kept(originals: Iterable[bytes], name: str) -> Source:
     return Source(name, lambda intake, _seen: intake.lines(originals, name))
 
 
+def is_piped(batch: Iterable[Outcome]) -> bool:
+    """Whether it comes from a source that may fall silent and never end."""
+    return isinstance(batch, list)
+
+
 def is_silent(batch: Iterable[Outcome]) -> bool:
     """Whether its source had nothing more at hand when the batch was closed."""
     return isinstance(batch, list) and len(batch) < BATCH

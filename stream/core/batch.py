@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Outcome)
 
 
 class Batch(Generic[T]):
-    """One lane's runs, one after the other."""
+    """One lane's batches, one after the other."""
 
     def __init__(self, open_: Callable[[], Owner], begin: Callable[[], T], partition: int) -> None:
         """`open_` gives an owner of the rows as they were committed last, `begin` what a batch gathers in."""
@@ -67,10 +67,7 @@ class Batch(Generic[T]):
         """Takes a record; yields between its parts, so that others get their turn. To be used up."""
         self._records.append((origin, record, now))
         try:
-            for part in parts(record, most):
-                effects = self.owner.step(part, now, origin, self._refused.get(origin, ()))
-                self.outcome.add(effects)
-                yield
+            yield from self._step(origin, record, now, most)
         except Unreadable as error:
             self._refuse(origin, error)
             self._take_again()
@@ -80,6 +77,11 @@ class Batch(Generic[T]):
         outcome, self.outcome = self.outcome, self._begin()
         self._records, self._refused, self._wakes = [], {}, []
         return self.owner.changes(now), outcome
+
+    def _step(self, origin: Origin, record: bytes | None, now: int, most: int = LINES_PER_PART) -> Iterator[None]:
+        for part in parts(record, most):
+            self.outcome.add(self.owner.step(part, now, origin, self._refused.get(origin, ())))
+            yield
 
     def _sent(self, wake: Wake) -> Effects:
         return Effects(sent=[(self._to_itself, wake)])
@@ -100,9 +102,8 @@ class Batch(Generic[T]):
                 self.outcome.add(self._sent(wake))
             try:
                 for origin, record, now in self._records:
-                    for part in parts(record):
-                        effects = self.owner.step(part, now, origin, self._refused.get(origin, ()))
-                        self.outcome.add(effects)
+                    for _ in self._step(origin, record, now):
+                        pass
                 done = True
             except Unreadable as error:
                 self._refuse(origin, error)

@@ -32,24 +32,22 @@ class Expiry:
         self._cursor = store.get(CURSOR) or MESSAGE_ID
         self._owed = 0
 
-    def pay(self, events: int, newest: int) -> int:
+    def pay(self, events: int, newest: int) -> None:
         """Looks at as many ids as the events taken owe; `newest`: when the newest of them was accepted, or what the
-        lane's clock shows, where that is earlier. Returns how many ids are forgotten."""
+        lane's clock shows, where that is earlier."""
         self._owed += events * LOOKS_PER_EVENT
         if self._owed < MIN_LOOKS:
-            return 0
+            return
         before = newest - self._keep
         looks, self._owed = self._owed, 0
-        looked = forgotten = 0
+        looked = 0
         key = MESSAGE_ID
         for key, value in islice(self._store.scan(MESSAGE_ID, self._cursor), looks):
             looked += 1
             if int.from_bytes(value, "big") < before and self._is_old(key, before):
                 self._rows.put(key, None)
-                forgotten += 1
         self._cursor = MESSAGE_ID if looked < looks else key + b"\0"
         self._rows.put(CURSOR, self._cursor)
-        return forgotten
 
     def _is_old(self, key: bytes, before: int) -> bool:
         """Whether it has not been seen again since the last commit."""

@@ -85,8 +85,7 @@ class Watermark:
         ahead = self._timers.next
         looks = [] if ahead is None else [ahead + self._allowed]
         if self._timers.late:
-            quiet = max(self._opened_at, *self._sources.values(), 0) + SOURCE_TIMEOUT
-            looks.append(max(quiet, self.noted_at + 1))
+            looks.append(max(self._quiet_from, self.noted_at + 1))
         return min(looks, default=None)
 
     def wants_ends(self, now: int) -> bool:
@@ -104,7 +103,7 @@ class Watermark:
     def note(self, at: int, ends: Mapping[int, int]) -> None:
         """The ends of all partitions of `events`, read at or after the instant `at`."""
         self._sources = {source: said for source, said in self._sources.items() if at - said < SOURCE_TIMEOUT}
-        quiet = self._is_quiet(at)
+        quiet = at >= self._quiet_from
         rows = self._timers.due(at - self._allowed, late=quiet)
         self.noted_at = at
         self._cohort = _Cohort(at, rows, ends, quiet)
@@ -132,6 +131,7 @@ class Watermark:
         self.ready.append(Wake(NOBODY, by, history_by, without))
         self.ready.extend(Wake(row, by, history_by, without) for row in dict.fromkeys(row for _, row in cohort.rows))
 
-    def _is_quiet(self, at: int) -> bool:
-        """Whether no source was open at an instant, as far as its marks have been taken. A new owner waits for them."""
-        return at - max(self._opened_at, *self._sources.values(), 0) >= SOURCE_TIMEOUT
+    @property
+    def _quiet_from(self) -> int:
+        """From when on no source is open, as far as marks have been taken. A new owner waits for them."""
+        return max([self._opened_at, *self._sources.values()]) + SOURCE_TIMEOUT
