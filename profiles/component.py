@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 
 from profiles.layout import versioned
-from profiles.totals import Line, Totals
+from profiles.totals import Line, Totals, lines_of
 from schemas.messages import Event
 
-LAYOUT = 1
+LAYOUT = 2
+"""Since 2 lines have a sequence."""
 MAX_NAME_LENGTH = 128
 MAX_TAIL_LINES = 16
 """Lines kept inside a component before they are settled: added up, and moved into a history row of their own."""
@@ -27,8 +28,8 @@ MAX_TAIL_BYTES = 12 * 1024
 UNTOUCHED = b"[0,0,0]"
 """The first line of a component that no rule has seen anything in."""
 
-Signalled = tuple[int, str, list[Any]]
-"""(occurred_at, message id, rule signals)"""
+Signalled = tuple[int, int, str, list[Any]]
+"""(occurred_at, sequence, message id, rule signals)"""
 
 
 class Component:
@@ -78,8 +79,7 @@ class Component:
 
     def lines(self) -> list[Line]:
         """The tail, decoded in one go."""
-        lines: list[Line] = orjson.loads(b"[%b]" % self.tail[1:].replace(b"\n", b","))
-        return lines
+        return lines_of(b"[%b]" % self.tail[1:].replace(b"\n", b","))
 
     @property
     def full(self) -> bool:
@@ -93,7 +93,7 @@ class Component:
         if signals:
             self.signals += 1
             if self.recalled is not None:
-                self.recalled.append((event.occurred_at, event.message_id, signals))
+                self.recalled.append((event.occurred_at, event.sequence, event.message_id, signals))
 
     def totals(self, lines: Iterable[Line], members: Collection[str] = ()) -> Totals:
         """Everything added up; `lines` are its own. `members`, identifiers of the same person, stay sighted for as
@@ -103,12 +103,10 @@ class Component:
             totals.fold(line, members)
         return totals
 
-    def settle(self, members: Collection[str]) -> list[Line]:
-        """Adds the tail up and gives it away."""
-        lines = self.lines()
+    def settle(self, lines: Iterable[Line], members: Collection[str]) -> None:
+        """Adds its own lines up and lets go of them."""
         self.settled = self.totals(lines, members).encode()
         self.tail, self.pending, self.recalled = b"", 0, None
-        return lines
 
     def merge(self, other: Component) -> None:
         """Takes another component of the same identifier in. Commutative and associative."""
@@ -142,7 +140,7 @@ def line_of(event: Event, signals: list[Any] | None) -> bytes:
     name = event.name
     if len(name) > MAX_NAME_LENGTH:
         name = name[:MAX_NAME_LENGTH]
-    entry: tuple[Any, ...] = (event.occurred_at, event.message_id, event.type, name, event.channel)
+    entry: tuple[Any, ...] = (event.occurred_at, event.message_id, event.type, name, event.channel, event.sequence)
     others, details = event.identifiers[1:], _details(event)
     if details:
         entry += (signals or (), others, details)

@@ -5,13 +5,14 @@ Pure functions from old row and event (or other row) to new row. `None` stands f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from profiles.totals import Line, keep_newest
+from profiles.totals import Line, keep_newest, lines_of
 from schemas import money
 from schemas.messages import Event
 
@@ -23,7 +24,7 @@ MAX_ROW_BYTES = 60 * 1024
 """Where a row is trimmed, leaving room under 64 KiB for its key and envelope."""
 
 Entry = list[Any]
-"""[occurred_at, message id, type, name, channel, signals?]"""
+"""[occurred_at, message id, type, name, channel, sequence, signals?]"""
 
 ORDER_PLACED = frozenset({"Order Completed", "Order Updated"})
 ORDER_UNDONE = frozenset({"Order Refunded", "Order Cancelled"})
@@ -34,13 +35,16 @@ ORDER_EVENTS = ORDER_PLACED | ORDER_UNDONE
 
 
 def fold_traits(row: bytes | None, event: Event) -> bytes:
-    """Traits of an identify call: per name the newest `occurred_at` wins, on a tie the larger message id."""
+    """Traits of an identify call: per name the newest `occurred_at` wins, then the larger sequence, then message id.
+
+    A trait is [value, occurred_at, message id, source, sequence].
+    """
     traits: dict[str, list[Any]] = orjson.loads(row) if row else {}
-    stamp = [event.occurred_at, event.message_id]
     for name, value in event.body["traits"].items():
+        stated = [value, event.occurred_at, event.message_id, event.source, event.sequence]
         known = traits.get(name)
-        if known is None or stamp > known[1:3]:
-            traits[name] = [value, *stamp, event.source]
+        if known is None or _said(stated) > _said(known):
+            traits[name] = stated
     return _capped_traits(traits)
 
 
@@ -48,9 +52,14 @@ def merge_traits(mine: bytes, other: bytes) -> bytes:
     traits: dict[str, list[Any]] = orjson.loads(mine)
     for name, theirs in orjson.loads(other).items():
         known = traits.get(name)
-        if known is None or theirs[1:3] > known[1:3]:
+        if known is None or _said(theirs) > _said(known):
             traits[name] = theirs
     return _capped_traits(traits)
+
+
+def _said(trait: list[Any]) -> tuple[int, int, str]:
+    """When a trait was said; 0.1.0 stored no sequence."""
+    return trait[1], trait[4] if len(trait) > 4 else 0, trait[2]
 
 
 def _capped_traits(traits: dict[str, list[Any]]) -> bytes:
@@ -132,39 +141,54 @@ def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
 
 def entry_of(line: Line) -> Entry:
     """What history keeps of a component's line."""
-    return line[: 6 if len(line) > 5 and line[5] else 5]
+    return line[: 7 if len(line) > 6 and line[6] else 6]
 
 
-def settle(row: bytes | None, tail: Iterable[Line], horizon: int) -> tuple[bytes, int, int, int]:
+Wanted = Callable[[], Collection[str]]
+"""Message ids of the entries that may not be lost; asked for once something must be."""
+
+
+def settle(row: bytes | None, tail: Iterable[Line], horizon: int, wanted: Wanted) -> tuple[bytes, int, int, int]:
     """Merges a tail's lines into the settled history.
 
     Keeps the newest RECENT entries and, up to HISTORY in all, the entries with signals not older than `horizon` (an
-    instant). Returns the row, how many kept entries carry signals, how many were lost to the cap, and when the newest
-    entry with signals that was not kept occurred (0 where all were).
+    instant). Where that is too much, the oldest that nobody wants go first; what is wanted stays, however much it is.
+    Returns the row, how many kept entries carry signals, how many were lost to the cap, and when the newest entry with
+    signals that was not kept occurred (0 where all were).
     """
-    entries: list[Entry] = orjson.loads(row) if row else []
+    entries: list[Entry] = lines_of(row) if row else []
     entries += map(entry_of, tail)
     entries.sort(key=stamp)
-    recent = entries[-RECENT_ENTRIES:]
-    wanted = [entry for entry in entries[:-RECENT_ENTRIES] if len(entry) > 5 and entry[0] >= horizon]
-    lost = max(0, len(wanted) + len(recent) - MAX_HISTORY)
-    kept = wanted[lost:] + recent
+    older, recent = entries[:-RECENT_ENTRIES], entries[-RECENT_ENTRIES:]
+    older = [entry for entry in older if len(entry) > 6 and entry[0] >= horizon]
+    over = len(older) + len(recent) - MAX_HISTORY
+    if over > 0:
+        older = _without(older, over, wanted())
+    kept = older + recent
     settled = orjson.dumps(kept)
     while len(settled) > MAX_ROW_BYTES:
-        cut = 1 + len(kept) // 8
-        lost += sum(len(entry) > 5 for entry in kept[:cut])
-        kept = kept[cut:]
+        fewer = _without(kept, 1 + len(kept) // 8, wanted())
+        if len(fewer) == len(kept):
+            break
+        kept = fewer
         settled = orjson.dumps(kept)
-    signalled = [entry[0] for entry in entries if len(entry) > 5]
-    signals = sum(len(entry) > 5 for entry in kept)
-    forgotten = signalled[-signals - 1] if signals < len(signalled) else 0
-    return settled, signals, lost, forgotten
+    held = set(map(id, kept))
+    dropped = [entry[0] for entry in entries if len(entry) > 6 and id(entry) not in held]
+    signals = sum(len(entry) > 6 for entry in kept)
+    return settled, signals, sum(at >= horizon for at in dropped), dropped[-1] if dropped else 0
+
+
+def _without(entries: list[Entry], count: int, wanted: Collection[str]) -> list[Entry]:
+    """The entries less so many, the oldest that nobody wants."""
+    spare = (entry for entry in entries if entry[1] not in wanted)
+    gone = set(map(id, islice(spare, count)))
+    return [entry for entry in entries if id(entry) not in gone]
 
 
 def merge_history(mine: bytes, other: bytes) -> bytes:
     """The union of two settled histories; the next `settle` trims it."""
-    return orjson.dumps(sorted(orjson.loads(mine) + orjson.loads(other), key=stamp))
+    return orjson.dumps(sorted(lines_of(mine) + lines_of(other), key=stamp))
 
 
-stamp: Callable[[Entry], tuple[int, str]] = itemgetter(0, 1)
-"""What history is sorted by."""
+stamp: Callable[[Entry], tuple[int, int, str]] = itemgetter(0, 5, 1)
+"""What history is sorted by: time, sequence, message id."""

@@ -11,8 +11,8 @@ component: what rules need, its totals, its tail.
     one line an event
 
 Flags say which kinds of rows lie beside a component (`kinds.BESIDE`); null where that is not known. Layout 1 had no own
-flags and a list in place of the second object: there nothing is known. What a later version appends is kept. This
-module never touches a store.
+flags and a list in place of the second object: there nothing is known; its lines had no sequence. What a later version
+appends is kept. This module never touches a store.
 """
 
 from __future__ import annotations
@@ -178,8 +178,11 @@ def own_flags(stored: bytes) -> int | None:
 
 
 def appended(stored: bytes, line: bytes) -> bytes | None:
-    """A stored root with one event's line more in its component; None where the row must be decoded for that."""
-    if not stored.startswith(_ROOTS):
+    """A stored root with one event's line more in its component; None where the row must be decoded for that.
+
+    Lines of today are not for readers of layout 1, who would take the sequence for something else.
+    """
+    if not stored.startswith(_ROOT_2):
         return None
     lines = stored.count(b"\n") - _LINES_BEFORE_TAIL
     if not 0 <= lines < MAX_TAIL_LINES or len(stored) + len(line) >= MAX_TAIL_BYTES:

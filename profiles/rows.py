@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-import orjson
-
 from profiles.component import Component, Signalled, decode_component, encode_component, line_of
-from profiles.facets import Entry, entry_of, settle
+from profiles.facets import Entry, Wanted, entry_of, settle
 from profiles.kinds import BESIDE, COMPONENT, HEAD, HISTORY, WAKE, Kind, place
 from profiles.row import Row, appended, moved_to, own_flags, readable, surely_holds
 from profiles.row_cache import CACHED_ROWS, Held, RowCache
+from profiles.totals import lines_of
 from schemas.messages import Event
 
 MAX_ASKED = 32
@@ -185,11 +184,15 @@ class Rows:
         component.note(event, signals)
         return component if component.full else None
 
-    def settle(self, root: Row, member: str, component: Component, horizon: int) -> None:
-        """Adds a component's tail up, moves it into the settled history, and trims that."""
-        tail = component.settle(root.members)
+    def settle(self, root: Row, member: str, component: Component, horizon: int, wanted: Wanted) -> None:
+        """Adds a component's tail up, moves it into the settled history, and trims that to what `facets.settle` keeps.
+
+        `wanted` is asked before anything has changed.
+        """
+        lines = component.lines()
         before = self.row_of(HISTORY, root.key, member)
-        history, component.signals, lost, forgotten = settle(before, tail, horizon)
+        history, component.signals, lost, forgotten = settle(before, lines, horizon, wanted)
+        component.settle(lines, root.members)
         self.lay(HISTORY, root.key, member, history)
         component.trimmed += lost
         component.forgotten = max(component.forgotten, forgotten)
@@ -198,7 +201,9 @@ class Rows:
         """The entries of a component that mean something to rules; decoded once while the component is cached."""
         if component.recalled is None:
             component.recalled = [
-                (entry[0], entry[1], entry[5]) for entry in self.history(root, member, component) if len(entry) > 5
+                (entry[0], entry[5], entry[1], entry[6])
+                for entry in self.history(root, member, component)
+                if len(entry) > 6
             ]
         return component.recalled
 
@@ -209,8 +214,7 @@ class Rows:
     def settled(self, root: Row, member: str) -> list[Entry]:
         """Those that are no longer in its tail."""
         stored = self.row_of(HISTORY, root.key, member)
-        entries: list[Entry] = orjson.loads(stored) if stored else []
-        return entries
+        return lines_of(stored) if stored else []
 
     def members(self, root: Row) -> Iterator[tuple[str, Component]]:
         """Every component that a root holds, its own first."""
@@ -218,6 +222,14 @@ class Rows:
             component = self.component(root, member)
             if component is not None:
                 yield member, component
+
+    def with_history(self, root: Row) -> Iterator[Component]:
+        """The components whose newest events are not all they have: only those have settled, or forgotten, any."""
+        for member in (root.key, *root.parts):
+            flags = root.flags(member)
+            component = self.component(root, member) if flags is None or flags & HISTORY.flag else None
+            if component is not None:
+                yield component
 
     # --- beside components ------------------------------------------------------------------------------------------
 

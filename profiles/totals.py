@@ -23,8 +23,17 @@ MAX_TOTALS_BYTES = 32 * 1024
 Spans = dict[str, list[int]]
 Newest = dict[str, list[Any]]
 Line = list[Any]
-"""[occurred_at, message id, type, name, channel, rule signals, other identifiers, {"device" | "campaign" | "group"}];
-what is empty at the end is left out."""
+"""[occurred_at, message id, type, name, channel, sequence, rule signals, other identifiers, {"device" | "campaign" |
+"group"}]; what is empty at the end is left out. `lines_of` decodes them."""
+
+
+def lines_of(encoded: bytes) -> list[Line]:
+    """The lines, or history entries, of a JSON array. Those stored by 0.1.0 have no sequence: it is 0."""
+    lines: list[Line] = orjson.loads(encoded)
+    for line in lines:
+        if len(line) == 5 or line[5].__class__ is list:
+            line.insert(5, 0)
+    return lines
 
 
 class Totals:
@@ -50,7 +59,7 @@ class Totals:
 
     def fold(self, line: Line, members: Collection[str] = ()) -> None:
         """Counts one event in."""
-        at, message_id, _, name, channel, *rest = line
+        at, message_id, _, name, channel, _, *rest = line
         if self.count == 0:
             self.first = self.last = at
         elif at > self.last:

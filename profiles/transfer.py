@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from profiles.component import decode_component, encode_component
+from profiles.facets import Wanted
 from profiles.kinds import BESIDE
 from profiles.row import Row
 from profiles.rows import Rows
@@ -53,7 +54,7 @@ def _lifted(rows: Rows, root: Row, member: str) -> list[tuple[str, bytes]]:
     return [] if component is None else [*ahead, (COMPONENT, encode_component(component)), *behind]
 
 
-def put_in(rows: Rows, root: Row, piece: Piece, horizon: int) -> None:
+def put_in(rows: Rows, root: Row, piece: Piece, horizon: int, wanted: Wanted) -> None:
     """Merges a piece into its member's component at this root."""
     component = rows.own(root, piece.member)
     full = False
@@ -69,7 +70,7 @@ def put_in(rows: Rows, root: Row, piece: Piece, horizon: int) -> None:
         rows.lay(kind, root.key, piece.member, value if mine is None else kind.merge(mine, value), end)
     component.recalled = None
     if full or component.full:
-        rows.settle(root, piece.member, component, horizon)
+        rows.settle(root, piece.member, component, horizon, wanted)
 
 
 def bundled(pieces: Iterable[Piece]) -> list[tuple[Piece, ...]]:

@@ -50,7 +50,7 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
         "traits": {name: value for name, (value, *_) in traits.items()},
         "trait_sources": {
             name: {"at": render(at), "source": source, "message_id": message_id}
-            for name, (_, at, message_id, source) in traits.items()
+            for name, (_, at, message_id, source, *_) in traits.items()
         },
         "first_seen": _shown(total.first),
         "last_seen": _shown(total.last),

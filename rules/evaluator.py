@@ -26,29 +26,43 @@ class Fire(NamedTuple):
     run_key: str
 
 
+class Unusable(NamedTuple):
+    """A rule whose event came and could not be used: a value that tells its runs apart is not there."""
+
+    rule: Rule
+    why: str
+    closing: bool = False
+    """It might have closed a window, but nobody knows which."""
+
+
 class Reaction(NamedTuple):
     """What one event means to the rules."""
 
     fires: tuple[Fire, ...]
     signals: list[Signal]
     """To be stored with the event in its profile's history, for `RuleSet.open_runs`."""
+    unusable: tuple[Unusable, ...] = ()
 
 
-_Immediate = tuple[Rule, Predicate | None, Callable[[View], str] | None]
-_Signaller = Callable[[View, bool, int, list[Signal]], None]
+_Immediate = tuple[Rule, Predicate | None, Callable[[View], Any] | None]
+_Signaller = Callable[[View, bool, int, list[Signal], list[Unusable]], None]
 
 
 class RuleSet:
-    """All rules of a plan; only those that are live or shadow look at events."""
+    """All rules of a plan. Drafts see no events; paused ones only keep their windows going."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
-        self.active = tuple(rule for rule in self.rules if rule.active)
-        self._by_version = {rule.version: rule for rule in self.active}
-        windows = [rule.when.window for rule in self.active if rule.when.window]
+        listening = tuple(rule for rule in self.rules if rule.listens)
+        windowed = [rule for rule in listening if rule.when.window]
+        self.waits = {rule.wait: rule.name for rule in windowed}
+        """What signals of this release are stored under, and whose they are."""
+        self._by_wait = {name: rule for rule in windowed for name in (rule.version, rule.wait)}
+        """0.1.0 stored signals under the version of a rule."""
+        windows = [rule.when.window for rule in windowed if rule.when.window]
         self.horizon = max((window.within for window in windows), default=0)
         """Microseconds: the longest window of any rule, 0 without one."""
-        self._reactions = _by_event(self.active)
+        self._reactions = _by_event(listening)
 
     def on_event(self, event: Event, late: bool = False, taken: int = 0) -> Reaction | None:
         """What the event means; None when it means nothing. A late one only closes and restarts windows.
@@ -63,25 +77,33 @@ class RuleSet:
         view = (own if isinstance(own, dict) else _NOTHING, body)
         immediates, signallers = found
         fires: list[Fire] = []
+        unusable: list[Unusable] = []
         if not late:
             for rule, matches, key_of in immediates:
                 if matches is None or matches(view):
                     key = event.message_id if key_of is None else key_of(view)
-                    if key:
+                    if key.__class__ is str:
                         fires.append(Fire(rule, key))
+                    else:
+                        unusable.append(_unusable(rule, rule.when.key, key))
         signals: list[Signal] = []
         for signaller in signallers:
-            signaller(view, late, taken, signals)
-        return Reaction(tuple(fires), signals) if fires or signals else None
+            signaller(view, late, taken, signals, unusable)
+        return Reaction(tuple(fires), signals, tuple(unusable)) if fires or signals or unusable else None
 
-    def within(self, version: str) -> int:
-        """The window of the active rule of this version, in microseconds; 0 where it has none."""
-        window = self._by_version[version].when.window
-        return window.within if window else 0
+    def of(self, wait: str) -> Rule:
+        """The rule whose signals are stored under this."""
+        return self._by_wait[wait]
 
-    def open_runs(self, history: Iterable[Entry]) -> list[Run]:
-        """The runs that active rules have open in a profile's history: see `rules.patterns.absence.open_runs`."""
-        return open_runs(self._by_version, history)
+    def within(self, wait: str) -> int:
+        """The window of the rule whose signals are stored under this, in microseconds."""
+        window = self._by_wait[wait].when.window
+        assert window is not None, wait
+        return window.within
+
+    def open_runs(self, history: Iterable[Entry], since: Mapping[str, int]) -> list[Run]:
+        """The runs that rules have open in a profile's history: see `rules.patterns.absence.open_runs`."""
+        return open_runs(self._by_wait, history, since)
 
 
 def _by_event(rules: Iterable[Rule]) -> dict[str, tuple[tuple[_Immediate, ...], tuple[_Signaller, ...]]]:
@@ -89,61 +111,80 @@ def _by_event(rules: Iterable[Rule]) -> dict[str, tuple[tuple[_Immediate, ...], 
     signallers: dict[str, list[_Signaller]] = {}
     for rule in rules:
         window = rule.when.window
-        if window is None:
-            where = compiled(rule.when.where) if rule.when.where else None
-            key_of = _text_getter(rule.when.key) if rule.when.key else None
-            immediates.setdefault(rule.when.event, []).append((rule, where, key_of))
-        else:
+        if window is not None:
             for name in dict.fromkeys((rule.when.event, window.event, window.restart_on)):
                 if name is not None:
                     signallers.setdefault(name, []).append(_signaller(rule, window, name))
+        elif rule.active:
+            where = compiled(rule.when.where) if rule.when.where else None
+            key_of = _text_getter(rule.when.key) if rule.when.key else None
+            immediates.setdefault(rule.when.event, []).append((rule, where, key_of))
     names = dict.fromkeys((*immediates, *signallers))
     return {name: (tuple(immediates.get(name, ())), tuple(signallers.get(name, ()))) for name in names}
 
 
 def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
     """What events of one name mean to one windowed rule. One that restarts its window by arming it says so once."""
-    when, version = rule.when, rule.version
+    when, wait = rule.when, rule.wait
     arms, closes, restarts = name == when.event, name == window.event, name == window.restart_on
     arming = compiled(when.where) if when.where else _always
     closing = compiled(window.where) if window.where else _always
     key_of = _text_getter(when.key) if when.key else None
     same_of = _text_getter(window.same) if window.same else None
 
-    def signal(view: View, late: bool, taken: int, signals: list[Signal]) -> None:
+    def signal(view: View, late: bool, taken: int, signals: list[Signal], unusable: list[Unusable]) -> None:
         same = same_of(view) if same_of else ""
-        has_same = same_of is None or same != ""
-        if closes and has_same and closing(view):
-            signals.append([version, CLOSES, "", same])
-        if not (arms and not late) and not restarts:
+        has_same = same.__class__ is str
+        if closes and closing(view):
+            if has_same:
+                signals.append([wait, CLOSES, "", same])
+            else:
+                unusable.append(_unusable(rule, window.same, same)._replace(closing=True))
+        arming_now = arms and not late
+        if not arming_now and not restarts:
             return
         key = key_of(view) if key_of else ""
-        if key_of is not None and not key:
-            return
-        if arms and not late and has_same and arming(view):
-            signals.append([version, ARMS, key, same, taken])
-        elif restarts and (has_same or key):
-            signals.append([version, RESTARTS, key, same, taken])
+        has_key = key.__class__ is str
+        if arming_now and arming(view):
+            if has_key and has_same:
+                signals.append([wait, ARMS, key, same, taken])
+                return
+            unusable.append(_unusable(rule, window.same, same) if has_key else _unusable(rule, when.key, key))
+        if restarts and has_key and (has_same or key):
+            signals.append([wait, RESTARTS, key, same if has_same else "", taken])
 
     return signal
+
+
+def _unusable(rule: Rule, path: Path | None, value: Any) -> Unusable:
+    """Why a value cannot tell runs apart: `value` is what `_text_getter` gave instead of text."""
+    return Unusable(rule, f"`{path}` {value[0]}")
 
 
 def _always(_: View) -> bool:
     return True
 
 
-def _text_getter(path: Path) -> Callable[[View], str]:
-    """A function that gives a field's value as text: what groups and names runs; "" where it cannot."""
+_MISSING = ("is missing",)
+_EMPTY = ("is empty",)
+_TOO_LONG = (f"is longer than {KEY_LIMIT} characters",)
+_NO_VALUE = ("is a list or an object",)
+
+
+def _text_getter(path: Path) -> Callable[[View], Any]:
+    """A function that gives a field's value as text: what groups and names runs. Where it cannot, a tuple with why."""
     get = getter(path)
 
-    def text(view: View) -> str:
+    def text(view: View) -> Any:
         value = get(view)
         if value.__class__ is str:
-            return value if len(value) <= KEY_LIMIT else ""
+            return (value if len(value) <= KEY_LIMIT else _TOO_LONG) if value else _EMPTY
         if value is True or value is False:
             return "true" if value else "false"
         if value.__class__ is float and value.is_integer():
             return str(int(value))
-        return str(value) if value.__class__ is int or value.__class__ is float else ""
+        if value is None:
+            return _MISSING
+        return str(value) if value.__class__ is int or value.__class__ is float else _NO_VALUE
 
     return text

@@ -193,7 +193,9 @@ class RuleDecision(NamedTuple):
     run_key: str
     message_id: str
     verdict: str
-    """`fired`, `shadow` (would have), `repeated` (this run key has fired before) or `missed` (reopened too late)."""
+    """`fired`, `shadow` (would have), `repeated` (this run key has fired before), `missed` (found or reopened late),
+    `before_active` (began before the rule was in the plan), `full` (as many windows open as there may be) or `unusable`
+    (a value that tells runs apart is not there); `detail` says it in words."""
     detail: str
     decided_at: int
 

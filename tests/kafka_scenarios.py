@@ -93,11 +93,12 @@ class Play:
         for item in self.scenario.items:
             match item:
                 case Event():
-                    yield from self._advance(item.now, self.scenario.stepwise)
+                    yield from self._advance(item.now - self.scenario.stepwise, self.scenario.stepwise)
                 case Wait():
                     yield from self._advance(item.at, self.scenario.stepwise)
                 case Split():
                     yield from self._advance(item.at, stepwise=False)
+            self._set_clock(item.now if isinstance(item, Event) else self._now)
             self._send(producer, item)
             yield
 

@@ -20,7 +20,7 @@ from schemas import codec
 from schemas.instant import MINUTE
 from schemas.messages import Event, Message, Rejected
 from schemas.topics import TOPICS
-from stream.core.home import WATERMARK
+from stream.core.waits import WATERMARK
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding

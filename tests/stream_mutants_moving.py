@@ -8,7 +8,8 @@ from profiles.kinds import MARKS
 from profiles.row import Row
 from profiles.rows import Rows
 from schemas.messages import Piece, Release, Transfer
-from stream.core.home import NOT_YET, Home
+from stream.core.home import Home
+from stream.core.waits import NOT_YET
 
 
 class MarksStay(Home):

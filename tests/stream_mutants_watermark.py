@@ -8,8 +8,9 @@ from profiles.rows import Rows
 from schemas.instant import HOUR
 from schemas.messages import Piece, SourceMark, Wake
 from stream.core.effects import Address
-from stream.core.home import WATERMARK, Home, Reached
+from stream.core.home import Home
 from stream.core.timers import Timers
+from stream.core.waits import WATERMARK, Reached
 from stream.core.watermark import Watermark
 from stream.simulation.simulator import Simulator
 

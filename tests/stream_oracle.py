@@ -435,7 +435,7 @@ def _every_run(
                     each.message_id, "b"
                 )
                 in_time = together or accepted[each.message_id] <= due + allowed
-                at_hand = each.occurred_at < due and armed.message_id not in far and each.message_id not in far
+                at_hand = each.occurred_at <= due and armed.message_id not in far and each.message_id not in far
                 log = str(Address("events", partition_of(each.identifiers[0], simulator.partitions)))
                 if (
                     in_time
@@ -469,7 +469,7 @@ def _closers(facts: list[Event], armed: Event, name: str, within: int) -> list[E
     return [
         each
         for each in facts
-        if each.name == name and armed.occurred_at < each.occurred_at < armed.occurred_at + within
+        if each.name == name and armed.occurred_at <= each.occurred_at <= armed.occurred_at + within
     ]
 
 

@@ -150,7 +150,8 @@ def _items(told: list[dict[str, Any]], plan: Plan, stepwise: bool) -> Iterator[I
         else:
             body = bodies[each["again"]] if "again" in each else _body(each, now, f"m{number}")
             bodies[body["messageId"]] = body
-            yield from accepted([(now, body)], plan, stepwise)
+            for found in accepted([(now, body)], plan, stepwise):
+                yield found._replace(sequence=number) if isinstance(found, Event) else found
 
 
 def _body(told: dict[str, Any], now: int, id_: str) -> dict[str, Any]:

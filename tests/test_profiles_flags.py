@@ -102,7 +102,7 @@ def filled(root: Row, rows_: Rows, member: str) -> None:
     """Something of every kind beside a member's component."""
     component = rows_.own(root, member)
     component.note(event((member,), 1, "A", 1, 1), None)
-    rows_.settle(root, member, component, 0)
+    rows_.settle(root, member, component, 0, set)
     rows_.lay(TRAITS, root.key, member, b'{"city":["Ulm",1,"m","s"]}')
     rows_.lay(ORDERS, root.key, member, b'[1,"m","5","EUR","0",false]', b"o1")
     rows_.lay(MARKS, root.key, member, b'["r","k",1]', b"\x00\xff")
@@ -160,7 +160,7 @@ def test_two_people_with_nothing_beside_them_meet_without_a_look_at_the_store() 
     store.gets.clear()
     here.members = frozenset({"email:a"})
     for piece in take_out(again, there, ("email:a",)):
-        put_in(again, here, piece, 0)
+        put_in(again, here, piece, 0, set)
     assert (store.gets, store.scans) == ([], [])
 
 
@@ -208,7 +208,7 @@ def test_each_kind_moves_with_its_component_there_and_back(kind: Kind, with_tags
     before = dict(store)
     for root, other in ((there, here), (here, there)):
         for piece in take_out(lane, root, ("email:a",)):
-            put_in(lane, other, piece, 0)
+            put_in(lane, other, piece, 0, set)
         store.write(lane.changes())
         assert wrong_flags(store) == []
         assert lane.row_of(kind, other.key, "email:a", end) == VALUES[kind]
@@ -227,7 +227,7 @@ def test_two_rows_of_each_kind_become_one_by_its_merge(kind: Kind, with_tags: tu
         lane.own(root, "email:a")
         lane.lay(kind, root.key, "email:a", VALUES[kind], end)
     for piece in take_out(lane, there, ("email:a",)):
-        put_in(lane, here, piece, 0)
+        put_in(lane, here, piece, 0, set)
     assert lane.row_of(kind, here.key, "email:a", end) == kind.merge(VALUES[kind], VALUES[kind])
     assert lane.rows_of(kind, there.key, "email:a") == []
 

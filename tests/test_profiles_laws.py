@@ -53,7 +53,9 @@ def one_event(draw: st.DrawFn, message_id: str, type_: str | None = None, name: 
     keys = ("user_id:1", *draw(st.lists(NAMED, max_size=2, unique=True)))
     channel = draw(st.none() | st.sampled_from(("web", "email")))
     at = draw(AT)
-    return Event(keys, message_id, type_, name or called, channel, at, at, at, "laws", None, (), body, b"")
+    return Event(
+        keys, message_id, type_, name or called, channel, at, at, at, "laws", None, (), body, draw(st.integers(0, 2))
+    )
 
 
 def component(events: Sequence[Event]) -> Component:
@@ -67,7 +69,7 @@ def stored(part: Component, settled: bool) -> Component:
     """As a row has it, its tail added up or not."""
     if settled:
         part = Component.of(part.encode())
-        part.settle(())
+        part.settle(part.lines(), ())
     return Component.of(part.encode())
 
 
@@ -113,7 +115,7 @@ def test_merging_leaves_the_other_as_it_was(events: list[Event]) -> None:
     before = other.encode()
     mine.merge(other)
     mine.merge(component(events))
-    mine.settle(())
+    mine.settle(mine.lines(), ())
     assert other.encode() == before
 
 
@@ -160,7 +162,7 @@ def test_an_order_does_not_depend_on_order(events: list[Event], chance: Any, dat
 def lines(count: int, every: int, start: int = 0) -> list[Line]:
     """History entries, every so manieth with signals."""
     return [
-        [at, f"m{at:05d}", "track", "A", None, *([[["v", 0, "", ""]]] if at % every == 0 else [])]
+        [at, f"m{at:05d}", "track", "A", None, 0, *([[["v", 0, "", ""]]] if at % every == 0 else [])]
         for at in range(start, start + count)
     ]
 
@@ -169,28 +171,28 @@ def lines(count: int, every: int, start: int = 0) -> list[Line]:
 def test_history_is_a_union(numbers: list[int], data: st.DataObject) -> None:
     entries = [line for at in numbers for line in lines(1, 3, at)]
     cut = data.draw(st.integers(0, len(entries)))
-    a, b, whole = (settle(None, some, 0)[0] for some in (entries[:cut], entries[cut:], entries))
+    a, b, whole = (settle(None, some, 0, set)[0] for some in (entries[:cut], entries[cut:], entries))
     assert merge_history(a, b) == merge_history(b, a) == whole
 
 
 @given(st.integers(0, 400), st.integers(1, 4), st.integers(0, 400))
 def test_settling_keeps_the_newest_and_says_what_it_forgot(count: int, every: int, horizon: int) -> None:
     entries = lines(count, every)
-    row, signals, lost, forgotten = settle(None, entries, horizon)
+    row, signals, lost, forgotten = settle(None, entries, horizon, set)
     kept = orjson.loads(row)
     assert kept == sorted(kept, key=stamp)
     assert [entry[1] for entry in kept[-RECENT_ENTRIES:]] == [f"m{at:05d}" for at in range(count)][-RECENT_ENTRIES:]
     assert len(kept) <= MAX_HISTORY
-    assert signals == sum(len(entry) > 5 for entry in kept)
+    assert signals == sum(len(entry) > 6 for entry in kept)
     dropped = [at for at in range(0, count, every) if at not in {entry[0] for entry in kept}]
     assert forgotten == max(dropped, default=0)
     assert lost == sum(at >= horizon for at in dropped)
 
 
 def test_settling_bit_by_bit_is_settling_at_once() -> None:
-    at_once = settle(None, lines(600, 2), 100)
+    at_once = settle(None, lines(600, 2), 100, set)
     row, lost, forgotten = None, 0, 0
     for start in range(0, 600, 17):
-        row, signals, more, newest = settle(row, lines(min(17, 600 - start), 2, start), 100)
+        row, signals, more, newest = settle(row, lines(min(17, 600 - start), 2, start), 100, set)
         lost, forgotten = lost + more, max(forgotten, newest)
     assert (row, signals, lost, forgotten) == at_once

@@ -32,7 +32,7 @@ def filled(rows: Rows, root: Row, member: str, events: list[Event]) -> None:
     for each in events:
         component.note(each, [["v1", 0, "k", ""]] if each.name == "C" else None)
         if component.full:
-            rows.settle(root, member, component, 0)
+            rows.settle(root, member, component, 0, set)
         rows.lay(MARKS, root.key, member, b'["r","k",1]', bytes((0, 10, each.occurred_at % 256)))
         order = f"o{each.occurred_at % 5}\n\0".encode()
         rows.lay(ORDERS, root.key, member, b'[0,"",null,null,"0",false]', order)
@@ -99,7 +99,7 @@ def test_an_event_counts_the_same_in_a_row_that_is_opened_and_in_one_that_is_not
     if before >= 0:  # otherwise there is no component yet
         filled(rows, root, "email:a", some(before, "C" if armed else "B"))
     if settled and root.component:
-        rows.settle(root, "email:a", root.component, 0)
+        rows.settle(root, "email:a", root.component, 0, set)
     store.write(rows.changes())
     event_ = some(1, "B", 99)[0]._replace(identifiers=("email:a", "crm_id:" + "x" * long))
     results = []
@@ -282,7 +282,7 @@ def test_taken_out_and_put_in_is_where_it_was(count: int, own: bool, between: bo
     pieces = take_out(rows, root, (member,))
     assert list(rows.members(root)) == []
     for piece in pieces:
-        put_in(rows, root, piece, 0)
+        put_in(rows, root, piece, 0, set)
     after = Memory(before)
     after.write(rows.changes())
     assert after == before
@@ -310,7 +310,7 @@ def test_two_halves_of_a_component_meet() -> None:
     filled(rows, here, "email:a", some(MAX_TAIL_LINES, "X"))
     filled(rows, there, "email:a", [*some(MAX_TAIL_LINES + 1, "C", 100), *some(3, "X", 200)])
     for piece in take_out(rows, there, ("email:a",)):
-        put_in(rows, here, piece, 0)
+        put_in(rows, here, piece, 0, set)
     component = rows.component(here, "email:a")
     assert component is not None
     assert component.totals(component.lines()).count == 2 * MAX_TAIL_LINES + 4
@@ -322,7 +322,7 @@ def test_a_part_that_comes_before_its_component_is_not_left_behind() -> None:
     store = Memory()
     rows = Rows(store)
     root = rows.born("user_id:1")
-    put_in(rows, root, Piece("email:a", (("oo1", '[0,"",null,null,"0",false]'),)), 0)
+    put_in(rows, root, Piece("email:a", (("oo1", '[0,"",null,null,"0",false]'),)), 0, set)
     assert [piece.member for piece in take_out(rows, root, ("email:a",))] == ["email:a"]
     assert [key[:1] for key, value in rows.changes().items() if value is not None] == [b"i"]
 
@@ -379,13 +379,11 @@ def test_no_row_grows_beyond_its_cap(own: bool) -> None:
             "groupId": wide,
         }
         component.note(
-            Event(
-                (root.key, *sighted), wide[:100], "group", wide, None, number, number, number, "", None, (), body, b""
-            ),
+            Event((root.key, *sighted), wide[:100], "group", wide, None, number, number, number, "", None, (), body),
             None,
         )
         if component.full:
-            rows.settle(root, member, component, 0)
+            rows.settle(root, member, component, 0, set)
     store.write(rows.changes())
     sizes = {key[:1]: len(value) for key, value in store.items()}
     assert max(sizes.values()) <= 64 * 1024, sizes

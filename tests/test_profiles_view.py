@@ -18,7 +18,7 @@ def note(rows: Rows, root: Row, member: str, ats: range) -> None:
     for at in ats:
         full = rows.note(root, member, event((member,), at, f"E{at}", at, at), None)
         if full:
-            rows.settle(root, member, full, 0)
+            rows.settle(root, member, full, 0, set)
 
 
 def ordered(rows: Rows, root: Row, member: str, order: str, amount: str | None, refunded: str = "0") -> None:

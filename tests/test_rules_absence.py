@@ -24,6 +24,7 @@ REARM = "{event: A, not_followed_by: {event: B}, within: 3h, restart_on: A}"
 KEYED = "{event: A, not_followed_by: {event: B}, within: 3h, restart_on: A, key: k}"
 KEY_AND_SAME = "{event: A, not_followed_by: {event: B}, within: 3h, restart_on: A, key: k, same: s}"
 KEY_IS_SAME = "{event: A, not_followed_by: {event: B}, within: 3h, restart_on: A, key: k, same: k}"
+ITSELF = "{event: A, not_followed_by: {event: A}, within: 3h}"
 SAME = "{event: A, not_followed_by: {event: B}, within: 3h, same: s}"
 
 
@@ -41,15 +42,15 @@ def history(rules: RuleSet, story: str) -> list[Entry]:
             match = re.fullmatch(r"([acr])([0-9.]+)(?::([^/]*)(?:/(.*))?)?", part)
             assert match, part
             hour = float(match[2])
-            signals.append([rules.rules[0].version, ROLES[match[1]], match[3] or "", match[4] or ""])
-        entries.append((int(hour * instant.HOUR), f"m{number}", signals))
+            signals.append([rules.rules[0].wait, ROLES[match[1]], match[3] or "", match[4] or ""])
+        entries.append((int(hour * instant.HOUR), 0, f"m{number}", signals))
     return entries
 
 
 def runs(when: str, story: str) -> list[str]:
     """Each run as `run_key due`, in hours."""
     rules = rules_of(when)
-    found = rules.open_runs(history(rules, story))
+    found = rules.open_runs(history(rules, story), {})
     assert all(run.rule is rules.rules[0] for run in found)
     return [f"{run.run_key} {run.due / instant.HOUR:g}" for run in found]
 
@@ -64,7 +65,7 @@ def runs(when: str, story: str) -> list[str]:
         (PLAIN, "a1 c2", []),
         (PLAIN, "c0.5 a1", ["m1 4"]),
         (PLAIN, "a1 c3.9", []),
-        (PLAIN, "a1 c4", ["m0 4"]),
+        (PLAIN, "a1 c4", []),
         (PLAIN, "a1 c4.1", ["m0 4"]),
         (PLAIN, "a1 a2 a3", ["m0 4"]),
         (PLAIN, "a1 a4", ["m0 4", "m1 7"]),
@@ -72,18 +73,32 @@ def runs(when: str, story: str) -> list[str]:
         (PLAIN, "a1 a5 c6", ["m0 4"]),
         (PLAIN, "a1 c2 a3", ["m2 6"]),
         (PLAIN, "a1 c2 a3 c4", []),
-        # an event may close the old window and arm a new one, never close its own
-        (PLAIN, "a1+c1", ["m0 4"]),
-        (PLAIN, "a1 c2+a2", ["m1 5"]),
-        (PLAIN, "a1 a2+c2", ["m1 5"]),
-        # ties of time go by message id
+        # where one name does both, an event closes the old window and arms a new one, never closes its own
+        (ITSELF, "c1+a1", ["m0 4"]),
+        (ITSELF, "a1+c1", ["m0 4"]),
+        (ITSELF, "a1 c2+a2", ["m1 5"]),
+        (ITSELF, "a1+c1 a1+c1", ["m1 4"]),
+        (ITSELF, "a1 c4+a4", ["m1 7"]),
+        # at one instant: what arms, what restarts, what closes, whatever their ids
         (PLAIN, "a1 c1", []),
-        (PLAIN, "c1 a1", ["m1 4"]),
+        (PLAIN, "c1 a1", []),
+        (PLAIN, "c1 a1 a2", ["m2 5"]),
+        (PLAIN, "a1 c2 a2", []),
+        (PLAIN, "c2 a2 a1", []),
+        (RESTART, "r1 a1", ["m1 4"]),
+        (RESTART, "r2 a1 a2", ["m1 5"]),
+        (RESTART, "c2 r2 a1", []),
+        (KEYED, "c1 a1:x a1:y", []),
+        (SAME, "c1:/s a1:/s a1:/t", ["m2 4"]),
+        # at the due instant the event wins
+        (PLAIN, "a1 a4 c4", []),
+        (PLAIN, "c4 a4 a1", []),
+        (SAME, "a1:/s a1:/t c4:/s", ["m1 4"]),
         # a restart moves due and leaves the run its event
         (RESTART, "a1 r2", ["m0 5"]),
         (RESTART, "a1 r2 r4 r6", ["m0 9"]),
         (RESTART, "a1 r3.9", ["m0 6.9"]),
-        (RESTART, "a1 r4", ["m0 4"]),
+        (RESTART, "a1 r4", ["m0 7"]),
         (RESTART, "a1 r5", ["m0 4"]),
         (RESTART, "r1 a2", ["m1 5"]),
         (RESTART, "a1 r3 c5", []),
@@ -118,26 +133,74 @@ def test_stories(when: str, story: str, expected: list[str]) -> None:
 
 def test_a_run_tells_when_and_by_what_it_was_opened() -> None:
     rules = rules_of(REARM)
-    (run,) = rules.open_runs(history(rules, "a1 a2 r3"))
+    (run,) = rules.open_runs(history(rules, "a1 a2 r3"), {})
     assert (run.armed_at, run.message_id, run.due) == (2 * instant.HOUR, "m1", 6 * instant.HOUR)
+    assert run.needs == ("m0", "m1", "m2")
+
+
+def test_at_one_instant_the_sequence_decides_before_the_message_id() -> None:
+    rules = rules_of(PLAIN)
+    wait = rules.rules[0].wait
+    entries: list[Entry] = [(5, 2, "a", [[wait, 0, "", ""]]), (5, 1, "z", [[wait, 0, "", ""]])]
+    (run,) = rules.open_runs(entries, {})
+    assert run.message_id == "z"
+
+
+def test_what_was_taken_before_the_rule_was_in_the_plan_opens_runs_apart() -> None:
+    rules = rules_of(KEYED)
+    wait = rules.rules[0].wait
+
+    def armed(at: int, key: str, taken: int) -> Entry:
+        return at, 0, f"m{at}", [[wait, 0, key, "", taken]]
+
+    entries = [armed(1, "x", 10), armed(2, "y", 10), armed(3, "x", 20)]
+    assert [(run.run_key, run.before_active) for run in rules.open_runs(entries, {"w": 0})] == [
+        ("y", False),
+        ("x", False),
+    ]
+    assert [(run.run_key, run.message_id, run.before_active) for run in rules.open_runs(entries, {"w": 15})] == [
+        ("y", "m2", True),
+        ("x", "m3", False),
+    ]
+    closing: Entry = (4, 0, "c", [[wait, 1, "", ""]])
+    assert rules.open_runs([*entries, closing], {"w": 15}) == []
+
+
+@pytest.mark.parametrize("status", ["live", "shadow", "paused"])
+def test_who_waits_goes_on_waiting_whatever_else_changes_in_the_rule(status: str) -> None:
+    before = rules_of(KEYED)
+    changed = HEAD.replace("status: live", f"status: {status}").replace("template: x", "template: y")
+    after = load_rules({"a.yaml": f"{changed.replace('purpose: p', 'purpose: q')}when: {KEYED}\n"})
+    entries = history(before, "a1:x a2:y c3")
+    assert [run.run_key for run in after.open_runs(entries[:2], {})] == ["x", "y"]
+    assert after.open_runs(entries, {}) == []
+    draft = load_rules({"a.yaml": f"{HEAD.replace('status: live', 'status: draft')}when: {KEYED}\n"})
+    assert draft.open_runs(entries[:2], {}) == []
+
+
+def test_signals_that_0_1_0_stored_are_read() -> None:
+    rules = rules_of(PLAIN)
+    assert [run.message_id for run in rules.open_runs([(1, 0, "m", [[rules.rules[0].version, 0, "", ""]])], {})] == [
+        "m"
+    ]
 
 
 def test_signals_of_other_versions_and_rules_mean_nothing() -> None:
     before, after = rules_of(PLAIN), rules_of(RESTART)
     entries = history(before, "a1")
-    assert before.open_runs(entries)
-    assert after.open_runs(entries) == []
-    (version,) = (rule.version for rule in rules_of("{event: A}").rules)
-    assert rules_of("{event: A}").open_runs([(1, "m", [[version, 0, "", ""]])]) == []
+    assert before.open_runs(entries, {})
+    assert after.open_runs(entries, {}) == []
+    (wait,) = (rule.wait for rule in rules_of("{event: A}").rules)
+    assert rules_of("{event: A}").open_runs([(1, 0, "m", [[wait, 0, "", ""]])], {}) == []
 
 
 def test_rules_do_not_disturb_each_other() -> None:
     texts = {f"{name}.yaml": f"{HEAD.replace('rule: w', f'rule: {name}')}when: {PLAIN}\n" for name in ("one", "two")}
     rules = load_rules(texts)
-    one, two = (rule.version for rule in rules.rules)
+    one, two = (rule.wait for rule in rules.rules)
     assert one != two
-    entries: list[Entry] = [(0, "m0", [[one, 0, "", ""], [two, 0, "", ""]]), (5, "m1", [[one, 1, "", ""]])]
-    assert [run.rule.name for run in rules.open_runs(entries)] == ["two"]
+    entries: list[Entry] = [(0, 0, "m0", [[one, 0, "", ""], [two, 0, "", ""]]), (5, 0, "m1", [[one, 1, "", ""]])]
+    assert [run.rule.name for run in rules.open_runs(entries, {})] == ["two"]
 
 
 WHENS = st.sampled_from([PLAIN, RESTART, REARM, KEYED, KEY_AND_SAME, KEY_IS_SAME, SAME])
@@ -147,7 +210,7 @@ WHENS = st.sampled_from([PLAIN, RESTART, REARM, KEYED, KEY_AND_SAME, KEY_IS_SAME
 def stories(draw: st.DrawFn) -> tuple[RuleSet, list[Entry]]:
     when = draw(WHENS)
     rules = rules_of(when)
-    version = rules.rules[0].version
+    wait = rules.rules[0].wait
     keyed, has_same, is_key = " key:" in when, " same:" in when, "same: k" in when
     roles = [0, 1, 2] if "restart_on" in when else [0, 1]
     entries: list[Entry] = []
@@ -157,8 +220,8 @@ def stories(draw: st.DrawFn) -> tuple[RuleSet, list[Entry]]:
         for role in draw(st.lists(st.sampled_from(roles), min_size=1, max_size=2, unique=True)):
             key = draw(st.sampled_from("xy")) if keyed and role != 1 else ""
             same = draw(st.sampled_from("st" if not is_key else "xy")) if has_same else ""
-            signals.append([version, role, key, key if is_key and role != 1 else same])
-        entries.append((at, f"m{number}", signals))
+            signals.append([wait, role, key, key if is_key and role != 1 else same])
+        entries.append((at, draw(st.integers(0, 2)), f"m{number}", signals))
     return rules, entries
 
 
@@ -167,16 +230,16 @@ def test_the_order_in_which_history_is_kept_does_not_matter(
     story: tuple[RuleSet, list[Entry]], shuffler: object
 ) -> None:
     rules, entries = story
-    expected = rules.open_runs(entries)
-    shuffled = [(at, message_id, list(reversed(signals))) for at, message_id, signals in entries]
+    expected = rules.open_runs(entries, {})
+    shuffled = [(at, sequence, message_id, list(reversed(signals))) for at, sequence, message_id, signals in entries]
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert rules.open_runs(shuffled) == expected
+    assert rules.open_runs(shuffled, {}) == expected
 
 
 @given(stories())
 def test_an_entry_that_is_there_twice_counts_once(story: tuple[RuleSet, list[Entry]]) -> None:
     rules, entries = story
-    assert rules.open_runs([*entries, *entries]) == rules.open_runs(entries)
+    assert rules.open_runs([*entries, *entries], {}) == rules.open_runs(entries, {})
 
 
 @given(stories())
@@ -185,15 +248,15 @@ def test_what_is_due_is_what_nothing_closed(story: tuple[RuleSet, list[Entry]]) 
     rules, entries = story
     window = rules.rules[0].when.window
     assert window is not None
-    found = rules.open_runs(entries)
+    found = rules.open_runs(entries, {})
     assert len({run.run_key for run in found}) == len(found)
     for run in found:
-        (armed,) = (entry for entry in entries if entry[1] == run.message_id)
-        (arming,) = (signal for signal in armed[2] if signal[1] == 0)
+        (armed,) = (entry for entry in entries if entry[2] == run.message_id)
+        (arming,) = (signal for signal in armed[3] if signal[1] == 0)
         assert run.due >= armed[0] + window.within
         assert window.restart_on is not None or run.due == armed[0] + window.within
-        for at, message_id, signals in entries:
-            if armed[:2] < (at, message_id) and at < run.due:
+        for at, _, _, signals in entries:
+            if armed[0] <= at <= run.due:
                 assert not any(signal[1] == 1 and signal[3] == arming[3] for signal in signals)
 
 
@@ -201,11 +264,11 @@ def test_what_is_due_is_what_nothing_closed(story: tuple[RuleSet, list[Entry]]) 
 def test_a_profile_that_armed_and_never_closed_has_a_run_for_every_key(story: tuple[RuleSet, list[Entry]]) -> None:
     rules, entries = story
     unclosed = [
-        (at, message_id, [signal for signal in signals if signal[1] != 1]) for at, message_id, signals in entries
+        (at, sequence, id_, [signal for signal in signals if signal[1] != 1]) for at, sequence, id_, signals in entries
     ]
     keyed = rules.rules[0].when.key is not None
-    keys = {signal[2] for _, _, signals in unclosed for signal in signals if signal[1] == 0}
-    found = rules.open_runs(unclosed)
+    keys = {signal[2] for _, _, _, signals in unclosed for signal in signals if signal[1] == 0}
+    found = rules.open_runs(unclosed, {})
     assert bool(found) is bool(keys)
     if keyed:
         assert {run.run_key for run in found} == keys

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.evaluator import KEY_LIMIT, Fire, Reaction, RuleSet
+from rules.evaluator import KEY_LIMIT, Fire, Reaction, RuleSet, Unusable
 from rules.load import load_rules
 from rules.patterns.absence import CLOSES
 from schemas import instant
@@ -24,7 +25,7 @@ def rules_of(*whens: str, status: str = "live") -> RuleSet:
 
 def event(name: str, properties: Any = None, type_: str = "track", **body: Any) -> Event:
     whole = {"type": type_, **({} if properties is None else {"properties": properties}), **body}
-    return Event(("user_id:u",), "m1", type_, name, None, 5, 5, 5, "test", None, (), whole, b"")
+    return Event(("user_id:u",), "m1", type_, name, None, 5, 5, 5, "test", None, (), whole)
 
 
 def signals_of(rules: RuleSet, happened: Event, late: bool = False) -> list[list[Any]]:
@@ -74,8 +75,30 @@ UNUSABLE: tuple[Any, ...] = (None, "", [], {}, ["a"], "x" * (KEY_LIMIT + 1))
 
 
 @pytest.mark.parametrize("properties", [None, {}, "odd", *({"order_id": value} for value in UNUSABLE)])
-def test_without_a_usable_key_a_rule_does_not_match(properties: Any) -> None:
-    assert rules_of("{event: Order Completed, key: order_id}").on_event(event("Order Completed", properties)) is None
+def test_without_a_usable_key_a_rule_does_nothing_and_says_why(properties: Any) -> None:
+    for when in ("key: order_id", "key: order_id, not_followed_by: {event: B}, within: 1h"):
+        rules = rules_of(f"{{event: Order Completed, {when}}}")
+        reaction = rules.on_event(event("Order Completed", properties))
+        assert reaction is not None
+        assert (reaction.fires, reaction.signals) == ((), [])
+        (unusable,) = reaction.unusable
+        assert unusable.rule is rules.rules[0]
+        assert re.fullmatch(
+            r"`order_id` is (missing|empty|a list or an object|longer than 256 characters)", unusable.why
+        )
+
+
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_a_value_that_must_be_the_same_and_is_not_there_is_told(name: str) -> None:
+    rules = rules_of("{event: A, not_followed_by: {event: B, same: cart_id, where: {x: 1}}, within: 1h, where: {x: 1}}")
+    reaction = rules.on_event(event(name, {"x": 1}))
+    assert reaction == Reaction((), [], (Unusable(rules.rules[0], "`cart_id` is missing", closing=name == "B"),))
+    assert rules.on_event(event(name, {"x": 2})) is None, "it did not match in the first place"
+
+
+def test_what_is_late_opens_nothing_and_lacks_nothing() -> None:
+    rules = rules_of("{event: A, key: k}", "{event: A, key: k, not_followed_by: {event: B}, within: 1h}")
+    assert rules.on_event(event("A"), late=True) is None
 
 
 def test_the_fields_of_identify_and_group_are_their_traits() -> None:
@@ -88,16 +111,19 @@ def test_the_fields_of_identify_and_group_are_their_traits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "takes_part"), [("live", True), ("shadow", True), ("draft", False), ("paused", False)]
+    ("status", "decides", "listens"),
+    [("live", True, True), ("shadow", True, True), ("draft", False, False), ("paused", False, True)],
 )
-def test_only_live_and_shadow_rules_take_part(status: str, takes_part: bool) -> None:
+def test_drafts_see_nothing_and_paused_rules_keep_their_windows(status: str, decides: bool, listens: bool) -> None:
     window = "{event: A, not_followed_by: {event: B}, within: 1h}"
     rules = rules_of("{event: A}", window, status=status)
-    assert bool(rules.on_event(event("A"))) is bool(rules.on_event(event("B"))) is takes_part
-    assert rules.horizon == (instant.HOUR if takes_part else 0)
+    reaction = rules.on_event(event("A"))
+    assert bool(reaction and reaction.fires) is decides
+    assert bool(reaction and reaction.signals) is bool(rules.on_event(event("B"))) is listens
+    assert rules.horizon == (instant.HOUR if listens else 0)
     assert len(rules.rules) == 2
-    signal = [rules.rules[1].version, 0, "", "", 0]
-    assert bool(rules.open_runs([(0, "m", [signal])])) is takes_part
+    signal = [rules.rules[1].wait, 0, "", "", 0]
+    assert bool(rules.open_runs([(0, 0, "m", [signal])], {})) is listens
 
 
 CART = """{event: Cart Updated, where: {total: {at_least: 50}}, within: 3h, restart_on: Cart Updated, key: cart_id,
@@ -107,7 +133,7 @@ CART = """{event: Cart Updated, where: {total: {at_least: 50}}, within: 3h, rest
 def test_signals_of_a_window() -> None:
     rules = rules_of(CART)
     arming = rules.on_event(event("Cart Updated", {"cart_id": "c1", "total": 80}))
-    assert arming == Reaction((), [[rules.rules[0].version, 0, "c1", "c1", 0]])
+    assert arming == Reaction((), [[rules.rules[0].wait, 0, "c1", "c1", 0]])
     assert signals_of(rules, event("Cart Updated", {"cart_id": "c1", "total": 20})) == [[2, "c1", "c1"]]
     assert signals_of(rules, event("Order Completed", {"cart_id": "c1"})) == [[1, "", "c1"]]
     assert signals_of(rules, event("Order Completed", {"order_id": "o1"})) == []

@@ -26,7 +26,7 @@ def shop() -> RuleSet:
 
 def happened(number: int, name: str, properties: dict[str, Any], at: int = 0, **body: Any) -> Event:
     whole = {"type": "track", "event": name, "properties": properties, **body}
-    return Event(("user_id:u",), f"m{number}", "track", name, None, at, at, at, "test", None, (), whole, b"")
+    return Event(("user_id:u",), f"m{number}", "track", name, None, at, at, at, "test", None, (), whole)
 
 
 def fired(rules: RuleSet, name: str, properties: dict[str, Any], **body: Any) -> set[str]:
@@ -36,7 +36,7 @@ def fired(rules: RuleSet, name: str, properties: dict[str, Any], **body: Any) ->
 
 def armed(rules: RuleSet, name: str, properties: dict[str, Any]) -> set[str]:
     reaction = rules.on_event(happened(0, name, properties))
-    names = {rule.version: rule.name for rule in rules.rules}
+    names = {rule.wait: rule.name for rule in rules.rules}
     return {names[str(signal[0])] for signal in reaction.signals if signal[1] == 0} if reaction else set()
 
 
@@ -92,11 +92,11 @@ def test_the_templates_load_and_their_scenario_comes_true() -> None:
     for number, told in enumerate(scenario["events"]):
         event = happened(number, told["event"], told["properties"], instant.parse(told["at"]))
         if reaction := rules.on_event(event):
-            history.append((event.occurred_at, event.message_id, reaction.signals))
+            history.append((event.occurred_at, number, event.message_id, reaction.signals))
     until = instant.parse(scenario["until"])
     decided = [
         {"rule": run.rule.name, "run_key": run.run_key, "verdict": run.rule.status, "at": instant.render(run.due)}
-        for run in rules.open_runs(history)
+        for run in rules.open_runs(history, {})
         if run.due <= until
     ]
     assert decided == scenario["expect"]["decisions"]

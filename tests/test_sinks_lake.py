@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -16,9 +19,10 @@ from hypothesis import strategies as st
 from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
 from schemas.messages import Dropped, Event
-from sinks.columns.rows import LAYOUTS, record_batch
+from sinks.columns.rows import LAYOUTS, packed, record_batch, unpacked
 from sinks.lake import durable, manifest, parquet
 from sinks.lake.chain import Chain, Lake
+from sinks.marts.publisher import topic_view
 from sinks_samples import event, full_disk, merge, rejected, rule_decision, take, trigger
 
 
@@ -55,7 +59,8 @@ def test_a_fact_becomes_one_row():
         traits=None,
         groupId=7,
     )
-    fact = fact._replace(body={**fact.body, "name": "Home"})
+    more = {"name": "Home", "category": "Shop", "sentAt": "2026-03-02T10:00:07.777Z", "channel": "server", "x": None}
+    fact = fact._replace(body={**fact.body, **more}, sequence=3)
     moment = datetime(2026, 3, 2, 10, tzinfo=UTC)
     assert record_batch("facts", [fact]).to_pylist() == [
         {
@@ -75,8 +80,63 @@ def test_a_fact_becomes_one_row():
             "previous_id": None,
             "source": "test",
             "dropped": '[{"type":"user_id","value":"null","reason":"blocked"}]',
+            "sequence": 3,
+            "category": "Shop",
+            "sent_at": moment.replace(second=7, microsecond=777_000),
+            "original_timestamp": None,
+            "extra": '{"channel":"server","x":null}',
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "extra"),
+    [
+        ("track", {"event": "A", "properties": {}, "context": {}}, None),
+        ("track", {"event": "A", "name": "mine", "category": "c"}, '{"name":"mine"}'),
+        ("page", {"name": "Home", "event": "A"}, '{"event":"A"}'),
+        ("page", {"name": ["Home"], "category": 7}, '{"name":["Home"],"category":7}'),
+        (
+            "identify",
+            {"integrations": {"All": False}, "receivedAt": "2026-03-02T10:00:00Z", "category": None},
+            '{"integrations":{"All":false},"receivedAt":"2026-03-02T10:00:00Z"}',
+        ),
+    ],
+)
+def test_fields_that_have_no_column_are_kept_together(type_, body, extra):
+    fact = event("user_id:1", message_id="m", type_=type_)._replace(body={"type": type_, "userId": "1", **body})
+    assert record_batch("facts", [fact])["extra"].to_pylist() == [extra]
+
+
+def test_rows_of_an_earlier_schema_are_read_beside_todays(tmp_path):
+    """In the lake, in a store's log, by compaction and by the published views."""
+    facts = numbered(0, 4)
+    earlier = record_batch("facts", facts[:2]).drop_columns(list(LAYOUTS["facts"].since_2))
+    _, stored = packed([earlier])
+    assert unpacked("facts", stored).to_pylist() == record_batch("facts", facts[:2]).to_pylist()
+    path = tmp_path / "old.parquet"
+    pq.write_table(pa.Table.from_batches([earlier]), path)
+    old = manifest.DataFile("old.parquet", None, 0, 1, 2, 1, 1)
+    take(lake := Lake(tmp_path / "new"), "facts", 0, facts[2:])
+    lake.flush()
+    new = [replace(file, path=f"new/{file.path}") for file in lake.chains["facts"].manifest.files]
+    assert parquet.read(tmp_path, "facts", [old, *new]).num_rows == 4
+    with duckdb.connect() as connection:
+        connection.execute("CREATE SCHEMA raw; " + topic_view("facts", tmp_path, [old, *new]))
+        assert connection.execute("SELECT message_id, sequence, sent_at FROM raw.facts ORDER BY ALL").fetchall() == [
+            (f"m{number}", 0, None) for number in range(4)
+        ]
+
+
+def test_files_of_a_manifest_without_schemas_are_of_the_first(tmp_path):
+    lake = Lake(tmp_path)
+    take(lake, "facts", 0, numbered(0, 1))
+    lake.flush()
+    path = manifest.path_of(tmp_path, "facts", 0)
+    told = orjson.loads(path.read_bytes())
+    assert [file.pop("schema") for file in told["files"]] == [2]
+    path.write_bytes(orjson.dumps({**told, "schema": 1}))
+    assert [file.schema for file in manifest.load(tmp_path, "facts", 0).files] == [1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import signal
 import subprocess
 import threading
@@ -69,6 +70,12 @@ def envelopes_in(cluster: Cluster) -> list[Any]:
     """The records of `events` that hold inputs, and no mark of a source."""
     found = records(cluster.brokers[0], cluster.topic("events"))
     return [record for record in found if not isinstance(opened(record.value)[0], SourceMark)]
+
+
+def marks_in(cluster: Cluster) -> list[bool]:
+    """Whether each mark in `events` says that its source is open, or done."""
+    found = records(cluster.brokers[0], cluster.topic("events"))
+    return [each.open for record in found for each in opened(record.value) if isinstance(each, SourceMark)]
 
 
 def taken(cluster: Cluster) -> list[Event | Rejected]:
@@ -143,6 +150,18 @@ def test_a_silent_pipe_holds_nothing_back_and_ctrl_c_ends_it_cleanly(cluster, se
         assert orjson.loads(process.stdout.read())["sent"] == 1
         told = process.stderr.read().decode()
     assert told.startswith("Stopped. What was read is sent"), told
+
+
+def test_only_a_run_that_came_to_its_end_says_that_it_is_done(cluster, settings, tmp_path, rapport: Rapport, ndjson):
+    """What the rest of a damaged file holds may still be sent: timers of the past wait for it until the mark lapses."""
+    whole = ndjson("whole.ndjson.gz")
+    whole.write_bytes(gzip.compress(orjson.dumps(track(1)) + b"\n"))
+    assert rapport("replay", whole, "--to", "kafka").code == 0
+    assert Counter(marks_in(cluster)) == {True: PARTITIONS, False: PARTITIONS}
+    damaged = ndjson("damaged.ndjson.gz")
+    damaged.write_bytes(whole.read_bytes()[:-9])
+    assert rapport("replay", damaged, "--to", "kafka").code == 1
+    assert Counter(marks_in(cluster)) == {True: 2 * PARTITIONS, False: PARTITIONS}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A run into Kafka: sources in, everything they hold accepted or refused, and acknowledged by the brokers at the end.
 
-What the workers make of it is theirs to count. Whatever ends the run, what it read is in the log first.
+What the workers make of it is theirs to count. Whatever ends the run, what it read is in the log first. A run that does
+not come to its end never says that it is done: its mark lapses, and what it did not send may follow until then.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
                     busy_since = now
         except InputError as error:
             broken = error
-        feed.close(wall_now())
+        if not broken and not stop.exit_code:
+            feed.close(wall_now())
         progress(1, None, "waiting for the brokers")
         feed.finish()
         seconds = time.monotonic() - started

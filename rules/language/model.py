@@ -1,8 +1,9 @@
 """A rule as a value: what the parser makes and the evaluator compiles. It must know neither YAML nor events.
 
 A `Rule.version` is the first 12 hex digits of the SHA-256 over what the rule does: its name, purpose, `when` and
-`then` in canonical JSON. Title, owner, status, comments, layout and the order of conditions do not change it, so a
-shadow rule that goes live goes on with the windows it has opened. A renamed rule is another rule.
+`then` in canonical JSON. Title, owner, status, comments, layout and the order of conditions do not change it. A renamed
+rule is another rule. `Rule.wait` is the same over name and `when` alone: what customers wait under, so that a changed
+text, purpose or status loses nobody who waits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Value = str | int | float | bool
 
 STATUSES = ("draft", "shadow", "live", "paused")
 ACTIVE = frozenset(("shadow", "live"))
-"""Only rules of these statuses look at events; a shadow rule decides and records, and does nothing else."""
+"""Rules of these statuses decide; a shadow rule records that, and does nothing else."""
 
 Root = Literal["properties", "context", "traits"]
 
@@ -113,12 +114,24 @@ class Rule:
     def active(self) -> bool:
         return self.status in ACTIVE
 
+    @property
+    def listens(self) -> bool:
+        """Whether it sees events: the windows of a paused rule go on. A draft is as good as absent."""
+        return self.status != "draft"
+
     @cached_property
     def version(self) -> str:
+        then = [[action.kind, action.payload] for action in self.then]
+        return _digest({**self._waited_for(), "purpose": self.purpose, "then": then})
+
+    @cached_property
+    def wait(self) -> str:
+        return _digest({**self._waited_for(), "kind": "wait"})
+
+    def _waited_for(self) -> dict[str, Any]:
         when, window = self.when, self.when.window
-        content = {
+        return {
             "rule": self.name,
-            "purpose": self.purpose,
             "event": when.event,
             "where": when.where and when.where.canonical(),
             "key": when.key and str(when.key),
@@ -130,7 +143,9 @@ class Rule:
                 "same": window.same and str(window.same),
                 "restart_on": window.restart_on,
             },
-            "then": [[action.kind, action.payload] for action in self.then],
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,10 +1,13 @@
 """Open windows, derived from history: which runs of a rule still wait or were due. No state is kept between calls.
 
 A signal is what one event means to one windowed rule, stored with the event in the profile's history as a JSON list
-`[version, role, key, same, taken]`; key and same are "" where the rule has none, and `taken`, when the event was taken,
-is there where the signal sets a due time. Because runs are a
-function of the set of stored signals, merging two histories, replaying them or reading them in another order gives
-the same runs.
+`[wait, role, key, same, taken]`; `wait` is the rule's hash of name and `when`, key and same are "" where the rule has
+none, and `taken`, when the event was taken, is there where the signal sets a due time. Because runs are a function of
+the set of stored signals, merging two histories, replaying them or reading them in another order gives the same runs.
+
+At one instant events count in this order: what arms, what restarts, what closes; so an order closes the cart of the
+same second, or day. Where one name both arms and closes they count one by one, each closing first. Among equals the
+sequence decides (the place in the file or batch), then the message id, never the arrival.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from typing import Any, NamedTuple
 from rules.language.model import Rule, Window
 
 ARMS, CLOSES, RESTARTS = 0, 1, 2
+_ORDER = {ARMS: 0, RESTARTS: 1, CLOSES: 2}
+"""Of the roles at one instant."""
 
 Signal = list[Any]
-"""`[version, role, key, same, taken]`: text, number, text, text, instant. Signals stored before 0.2 have no `taken`."""
+"""`[wait, role, key, same, taken]`: text, number, text, text, instant. Those that 0.1.0 stored have no `taken`."""
 
 
-Entry = tuple[int, str, list[Signal]]
-"""One stored event of a profile's history: when it occurred, its message id, its signals."""
+Entry = tuple[int, int, str, list[Signal]]
+"""One stored event of a profile's history: when it occurred, its sequence, its message id, its signals."""
 
 
 class Run(NamedTuple):
@@ -37,10 +42,37 @@ class Run(NamedTuple):
     """The event that armed it, the newest one where a newer one arms it again; `armed_at` is its time."""
     taken: int = 0
     """When the event that set `due` was taken: an instant of the lane's clock. Not before `due` is late."""
+    first: str = ""
+    """Message id of the event that opened it, where a newer one has armed it again since."""
+    restarted: str = ""
+    """Message id of the event that moved `due` last, where that armed nothing."""
+    before_active: bool = False
+    """It was opened before its rule was in the plan without a break: what has closed it may have been missed."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Message ids of the events without which it would be another run, or none."""
+        return tuple(filter(None, (self.first, self.message_id, self.restarted)))
 
 
-_Open = tuple[int, int, int, str, str, str]
-"""A run on its way: due, taken, armed_at, message_id, run_key, and the `same` value that closes it."""
+_NEVER: Mapping[str, int] = {}
+
+_Step = tuple[Any, ...]
+"""What one event means to one rule: its time, its place at that instant, then what `_Windows.apply` takes."""
+
+
+class _Open(NamedTuple):
+    """A run on its way."""
+
+    due: int
+    taken: int
+    armed_at: int
+    first: str
+    message_id: str
+    restarted: str
+    key: str
+    same: str
+    """What closes it."""
 
 
 class _Windows:
@@ -49,6 +81,8 @@ class _Windows:
     def __init__(self, rule: Rule, window: Window) -> None:
         self._rule = rule
         self._within = window.within
+        self.one_by_one = window.event == rule.when.event
+        """At one instant, event by event: each closes first, then it arms."""
         self._keyed = rule.when.key is not None
         self._rearms = window.restart_on == rule.when.event
         self._same_is_group = window.same is not None and rule.when.key in (None, window.same)
@@ -61,54 +95,61 @@ class _Windows:
             return
         group = key if self._keyed else same
         found = self._open.get(group)
-        if found is not None and at >= found[0]:
+        if found is not None and (at > found.due or (at == found.due and role == ARMS and not self._rearms)):
             self._overdue.append(self._open.pop(group))
             found = None
+        due = at + self._within
         if role == ARMS and (found is None or self._rearms):
-            first = message_id if found is None else found[4]
-            self._open[group] = at + self._within, taken, at, message_id, key if self._keyed else first, same
+            first = message_id if found is None else found.first
+            self._open[group] = _Open(due, taken, at, first, message_id, "", key, same)
         elif role == RESTARTS and found is not None:
-            self._open[group] = at + self._within, taken, *found[2:]
+            self._open[group] = found._replace(due=due, taken=taken, restarted=message_id)
 
     def _close(self, at: int, same: str) -> None:
         groups = (same,) if self._same_is_group else tuple(self._open)
         for group in groups:
             found = self._open.get(group)
-            if found is not None and found[5] == same and at < found[0]:
+            if found is not None and found.same == same and at <= found.due:
                 del self._open[group]
+        self._overdue = [each for each in self._overdue if each.same != same or at != each.due]
 
-    def runs(self) -> Iterable[Run]:
+    def runs(self, before_active: bool) -> Iterable[Run]:
         """Every run not closed; of several with one run key the earliest."""
         earliest: dict[str, Run] = {}
-        for due, taken, armed_at, message_id, run_key, _ in (*self._overdue, *self._open.values()):
-            if run_key not in earliest:
-                earliest[run_key] = Run(self._rule, run_key, due, armed_at, message_id, taken)
+        for due, taken, armed_at, first, message_id, restarted, key, _ in (*self._overdue, *self._open.values()):
+            run_key = key if self._keyed else first
+            run = Run(self._rule, run_key, due, armed_at, message_id, taken, first, restarted, before_active)
+            earliest.setdefault(run_key, run)
         return earliest.values()
 
 
-def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry]) -> list[Run]:
-    """The runs that the rules (by version) have open in a history given in any order, the soonest due first.
+def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mapping[str, int] = _NEVER) -> list[Run]:
+    """The runs that the rules (by what their signals are stored under) have open in a history given in any order.
 
-    A window opens when its rule is armed and none is open in its group: the value of `key`, else of `same`, else the
-    whole profile. The awaited event closes it when it comes after the arming one and before it is due; at that instant
-    the rule fires. A restart before due moves due. Runs whose due has passed are given, too: the caller knows which of
-    them have fired. Signals of other versions mean nothing.
+    The soonest due comes first. A window opens when its rule is armed and none is open in its group: the value of
+    `key`, else of `same`, else the whole profile. The awaited event closes it when it comes at the arming instant or
+    later, at the due instant at the latest: then the event wins. A restart until then moves due. Runs whose due has
+    passed are given, too: the caller knows which of them have fired. Signals of other rules mean nothing.
+
+    `since` says when each rule (by its name) came into the plan: what was taken earlier opens runs of their own, which
+    are `before_active`, and none where the rule has opened one of the same key since.
     """
-    windows: dict[str, _Windows] = {}
-    for at, message_id, signals in sorted(history):
-        for version, role, key, same, *taken in signals if len(signals) == 1 else sorted(signals, key=_closing_first):
-            found = windows.get(version)
-            if found is None:
-                rule = rules.get(version)
-                if rule is None or rule.when.window is None:
-                    continue
-                found = windows[version] = _Windows(rule, rule.when.window)
-            found.apply(at, message_id, role, key, same, *taken)
-    runs = [run for each in windows.values() for run in each.runs()]
-    runs.sort(key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))
-    return runs
-
-
-def _closing_first(signal: Signal) -> bool:
-    """An event that both closes and arms ends the old window and opens a new one, never its own."""
-    return bool(signal[1] != CLOSES)
+    windows: dict[tuple[str, bool], tuple[_Windows, list[_Step]]] = {}
+    for at, sequence, message_id, signals in history:
+        for wait, role, key, same, *taken in signals:
+            rule = rules.get(wait)
+            if rule is None or rule.when.window is None:
+                continue
+            known_since = since.get(rule.name, 0)
+            earlier = known_since > 0 and (taken[0] if taken else 0) < known_since
+            for before in (True, False) if role == CLOSES else (earlier,):
+                found = windows.setdefault((rule.name, before), (_Windows(rule, rule.when.window), []))
+                one_by_one = (sequence, message_id, role != CLOSES)
+                place = one_by_one if found[0].one_by_one else (_ORDER[role], *one_by_one)
+                found[1].append((at, place, message_id, role, key, same, *taken))
+    runs: dict[tuple[str, str], Run] = {}
+    for (name, before), (each, steps) in sorted(windows.items(), key=lambda item: not item[0][1]):
+        for at, _, message_id, role, key, same, *taken in sorted(steps):
+            each.apply(at, message_id, role, key, same, *taken)
+        runs |= {(name, run.run_key): run for run in each.runs(before)}
+    return sorted(runs.values(), key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))

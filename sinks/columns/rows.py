@@ -13,15 +13,20 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from schemas.instant import parse
 from schemas.messages import Dropped, Event, Output, Trigger
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of what is written now; `current` brings rows of earlier ones into the same shape."""
 
 INSTANT = pa.timestamp("us", tz="UTC")
 TEXT = pa.string()
 JSON = pa.json_(TEXT)
 """Text to every reader; those that know Parquet's JSON annotation, as DuckDB does, offer it as JSON."""
 TEXTS = pa.list_(pa.field("element", TEXT))
+
+COUNTED = ("sequence",)
+"""Columns that always hold a number; 0 in rows of a schema that did not have them."""
 
 Columns = list[Any]
 
@@ -38,6 +43,25 @@ class Layout:
     bounded: tuple[str, ...]
     """Columns whose smallest and largest value let a reader skip a row group."""
     columns: Callable[[Sequence[Any]], Columns]
+    since_2: tuple[str, ...] = ()
+    """Columns that rows of schema 1 do not have."""
+
+    def has(self, column: str, version: int) -> bool:
+        """Whether rows of a schema have a column."""
+        return version > 1 or column not in self.since_2
+
+
+def current(topic: str, rows: pa.Table) -> pa.Table:
+    """Stored rows of a topic in today's columns. What an earlier schema did not hold is missing, or 0.
+
+    Raises ArrowException where a column is not what it should be.
+    """
+    schema = LAYOUTS[topic].schema
+    for field in schema:
+        if field.name not in rows.schema.names:
+            absent = pa.nulls(rows.num_rows, field.type) if field.nullable else pa.repeat(0, rows.num_rows)
+            rows = rows.append_column(field, absent)
+    return rows.select(schema.names).cast(schema)
 
 
 def record_batch(topic: str, outputs: Sequence[Output]) -> pa.RecordBatch:
@@ -59,10 +83,10 @@ def packed(batches: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, bytes]:
     return rows, sink.getvalue().to_pybytes()
 
 
-def unpacked(stored: bytes) -> pa.RecordBatch:
-    """The rows that `packed` made bytes of."""
+def unpacked(topic: str, stored: bytes) -> pa.RecordBatch:
+    """The rows of a topic that `packed` made bytes of."""
     with pa.ipc.open_stream(stored) as stream:
-        return stream.read_next_batch()
+        return current(topic, stream.read_all()).combine_chunks().to_batches()[0]
 
 
 def _builder(type_: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
@@ -75,8 +99,8 @@ def _builder(type_: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
 
 
 def _facts(events: Sequence[Event]) -> Columns:
-    identifiers, ids, types, names, channels, occurred, received, _, sources, previous, dropped, bodies, *_ = zip(
-        *events, strict=True
+    identifiers, ids, types, names, channels, occurred, received, _, sources, previous, dropped, bodies, places, _ = (
+        zip(*events, strict=True)
     )
     firsts = [keys[0].partition(":") for keys in identifiers]
     return [
@@ -99,6 +123,11 @@ def _facts(events: Sequence[Event]) -> Columns:
         previous,
         sources,
         [_dropped(each) if each else None for each in dropped],
+        places,
+        [_stated(body, "category") for body in bodies],
+        [_instant(body, "sentAt") for body in bodies],
+        [_instant(body, "originalTimestamp") for body in bodies],
+        [_extra(type_, body) for type_, body in zip(types, bodies, strict=True)],
     ]
 
 
@@ -106,6 +135,36 @@ def _own_name(type_: str, body: Mapping[str, Any]) -> str | None:
     """A page's or screen's own `name`; other calls have none."""
     name = body.get("name") if type_ in ("page", "screen") else None
     return name if isinstance(name, str) else None
+
+
+def _stated(body: Mapping[str, Any], field: str) -> str | None:
+    value = body.get(field)
+    return value if isinstance(value, str) else None
+
+
+def _instant(body: Mapping[str, Any], field: str) -> int | None:
+    value = body.get(field)
+    return None if value is None else parse(value)
+
+
+def _extra(type_: str, body: Mapping[str, Any]) -> bytes | None:
+    """The fields of a call that no column holds, as they were sent."""
+    others = body.keys() - (_TRACK_COLUMNS if type_ == "track" else _CALL_COLUMNS)
+    if body.get("category") is None or isinstance(body["category"], str):
+        others.discard("category")
+    if _own_name(type_, body) is not None:
+        others.discard("name")
+    return orjson.dumps({field: body[field] for field in body if field in others}) if others else None
+
+
+_CALL_COLUMNS = frozenset(
+    (
+        *("type", "messageId", "userId", "anonymousId", "previousId", "groupId"),
+        *("timestamp", "originalTimestamp", "sentAt", "properties", "traits", "context"),
+    )
+)
+"""Fields of every call that a column holds, or what was made of them."""
+_TRACK_COLUMNS = _CALL_COLUMNS | {"event"}
 
 
 def _json(values: Iterable[object]) -> list[bytes | None]:
@@ -134,7 +193,7 @@ def _transposed(messages: Sequence[tuple[Any, ...]]) -> Columns:
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
-    return pa.schema(list(fields.items()))
+    return pa.schema([pa.field(name, type_, nullable=name not in COUNTED) for name, type_ in fields.items()])
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -156,11 +215,17 @@ LAYOUTS: Mapping[str, Layout] = {
             previous_id=TEXT,
             source=TEXT,
             dropped=JSON,
+            sequence=pa.int64(),
+            category=TEXT,
+            sent_at=INSTANT,
+            original_timestamp=INSTANT,
+            extra=JSON,
         ),
         time="occurred_at",
         repeating=("type", "name", "channel", "identifier_type", "source"),
         bounded=("type", "name", "occurred_at", "received_at", "dropped"),
         columns=_facts,
+        since_2=("sequence", "category", "sent_at", "original_timestamp", "extra"),
     ),
     "triggers": Layout(
         _schema(

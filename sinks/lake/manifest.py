@@ -45,6 +45,8 @@ class DataFile:
     last: int
     rows: int
     bytes: int
+    schema: int
+    """The schema of its rows: an earlier one has fewer columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ def _file(fields: Mapping[str, Any]) -> DataFile:
         int(fields["last"]),
         int(fields["rows"]),
         int(fields["bytes"]),
+        int(fields.get("schema", 1)),
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import DataFolderError
 from schemas.instant import DAY
-from sinks.columns.rows import LAYOUTS
+from sinks.columns.rows import LAYOUTS, SCHEMA_VERSION, current
 from sinks.lake import durable
 from sinks.lake.manifest import DataFile
 
@@ -69,7 +69,9 @@ def write(root: Path, topic: str, partition: int, parts: Sequence[Part], suffix:
         path = f"{topic}/{folder}/part-{partition}-{part.first}-{part.last}{suffix}.parquet"
         staged = staging / path.replace("/", "~")
         size = _write_one(staged, topic, part.table)
-        placed.append((staged, DataFile(path, part.date, part.first, part.last, part.table.num_rows, size)))
+        placed.append(
+            (staged, DataFile(path, part.date, part.first, part.last, part.table.num_rows, size, SCHEMA_VERSION))
+        )
     folders = {(root / file.path).parent for _, file in placed}
     for folder_path in folders:
         durable.make_folder(folder_path)
@@ -85,7 +87,7 @@ def read(root: Path, topic: str, files: Iterable[DataFile]) -> pa.Table:
     for file in files:
         try:
             with (root / file.path).open("rb") as source:
-                tables.append(pq.ParquetFile(source).read().cast(LAYOUTS[topic].schema))
+                tables.append(current(topic, pq.ParquetFile(source).read()))
         except pa.ArrowException as error:
             raise DataFolderError(
                 f"{root / file.path} is damaged ({error}). Restore it from a backup, or run `rapport doctor`."

@@ -23,14 +23,14 @@ from schemas.errors import DataFolderError, FolderBusy
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
 from sinks.lake import durable, manifest
-from sinks.lake.manifest import Manifest
+from sinks.lake.manifest import DataFile, Manifest
 from sinks.marts import models
 
 BUILD_MEMORY = "512MB"
 """What DuckDB may hold while it builds; beyond it spills to disk."""
 BUILD_THREADS = 2
 
-_SQL_TYPES = {INSTANT: "TIMESTAMPTZ", JSON: "JSON", TEXTS: "VARCHAR[]", pa.int64(): "BIGINT", pa.binary(): "BLOB"}
+_SQL_TYPES = {INSTANT: "TIMESTAMP", JSON: "JSON", TEXTS: "VARCHAR[]", pa.int64(): "BIGINT", pa.binary(): "BLOB"}
 
 Position = tuple[str, int, int, int, str]
 """Topic, partition, next offset, compactions, lake: what a published file was built from."""
@@ -110,8 +110,8 @@ def _build(
             )
             _publish_positions(connection, _positions(lake_root, manifests))
             for topic in OUTPUTS:
-                paths = [str(lake_root / file.path) for each in manifests[topic] for file in each.files]
-                connection.execute(topic_view(topic, paths))
+                files = [file for each in manifests[topic] for file in each.files]
+                connection.execute(topic_view(topic, lake_root, files))
             for script in models.scripts():
                 connection.execute(script)
             connection.execute("COMMIT; CHECKPOINT")
@@ -124,22 +124,29 @@ def _build(
         raise _explained(error, workspace.parent, lake_root) from error
 
 
-def topic_view(topic: str, paths: Sequence[str]) -> str:
-    """The statement that creates `raw.<topic>` over these files.
+def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
+    """The statement that creates `raw.<topic>` over these files. Those of an earlier schema lack its later columns.
 
     Instants become TIMESTAMP, always UTC: a TIMESTAMPTZ would fall on other dates for an analyst in another time zone.
     """
-    schema = LAYOUTS[topic].schema
-    columns = ", ".join(
-        f"timezone('UTC', {field.name}) AS {field.name}" if field.type == INSTANT else field.name for field in schema
-    )
-    if paths:
+    sources = []
+    for version in sorted({file.schema for file in files}):
+        paths = (str(lake_root / file.path) for file in files if file.schema == version)
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-        source = f"read_parquet([{listed}], hive_partitioning = false)"
-    else:
-        nothing = ", ".join(f"NULL::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}" for field in schema)
-        source = f"(SELECT {nothing} WHERE false)"
-    return f"CREATE VIEW raw.{topic} AS SELECT {columns} FROM {source}"
+        columns = ", ".join(_column(field, LAYOUTS[topic].has(field.name, version)) for field in LAYOUTS[topic].schema)
+        sources.append(f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)")
+    if not sources:
+        nothing = ", ".join(_column(field, there=False) for field in LAYOUTS[topic].schema)
+        sources.append(f"SELECT {nothing} WHERE false")
+    return f"CREATE VIEW raw.{topic} AS {' UNION ALL '.join(sources)}"
+
+
+def _column(field: pa.Field, there: bool) -> str:
+    """A column of the view, from a file that holds it or not."""
+    if not there:
+        absent = "NULL" if field.nullable else "0"
+        return f"{absent}::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}"
+    return f"timezone('UTC', {field.name}) AS {field.name}" if field.type == INSTANT else field.name
 
 
 def _publish_positions(connection: duckdb.DuckDBPyConnection, positions: Sequence[Position]) -> None:

@@ -8,21 +8,15 @@ and depends on nothing but the rows, the record, `now` and the plan.
 
 from __future__ import annotations
 
-import hashlib
-from typing import NamedTuple
-
-import orjson
+from functools import partial
 
 from profiles.facets import ORDER_EVENTS, fold_order, fold_traits, order_id
-from profiles.kinds import ALIAS, MARKS, MESSAGE_ID, ORDERS, TRAITS
+from profiles.kinds import ALIAS, MESSAGE_ID, ORDERS, TRAITS
 from profiles.row import Row
 from profiles.rows import MAX_ASKED, Rows
 from profiles.transfer import bundled, put_in, take_out
-from rules.evaluator import Fire
-from rules.language.model import Rule
-from rules.patterns.absence import ARMS, Run, Signal
-from schemas.instant import DAY, HOUR
-from schemas.keys import key_of, partition_of, profile_id, uuid5_of
+from schemas.instant import DAY
+from schemas.keys import key_of, partition_of
 from schemas.messages import (
     Absorb,
     Admit,
@@ -36,59 +30,28 @@ from schemas.messages import (
     Redirect,
     Rejected,
     Release,
-    RuleDecision,
     Transfer,
-    Trigger,
     Wake,
 )
-from stream.core.effects import LINKS, Address, Effects
+from stream.core.effects import LINKS, Address
 from stream.core.plan import Plan
 from stream.core.timers import Timers
-from stream.core.watermark import NOBODY
+from stream.core.waits import LATE_AFTER, Reached, Waits
 
-LATE_AFTER = 72 * HOUR
-"""An event older than this updates profiles and starts nothing."""
 ASK_AGAIN_AFTER = DAY
-
-
-class Reached(NamedTuple):
-    """How far the watermark of a lane has come."""
-
-    by: int = 0
-    """All input up to this instant has been taken."""
-    history_by: int = 0
-    """Of sources that sent history, all that had been taken by this instant is complete."""
-
-    def covers(self, run: Run) -> bool:
-        """Whether nothing that could close the run is still on its way."""
-        return run.due <= self.by and (run.taken < run.due or run.taken <= self.history_by)
-
-
-NOT_YET = Reached()
-WATERMARK = b"\0watermark"
-"""The row that holds `Reached`: what was missed is measured by it, whoever owns the lane by then."""
 INTERNAL = "internal"
 
 
-class Home:
+class Home(Waits):
     """One lane's rows under one plan. Effects gather in `effects` until the runner takes them."""
 
     def __init__(self, rows: Rows, plan: Plan, timers: Timers, partition: int = 0, partitions: int = 1) -> None:
-        self.effects = Effects()
-        stored = rows.get(WATERMARK)
-        self.reached = Reached(*map(int, stored.split(b","))) if stored else NOT_YET
-        """How far the watermark has come. Under the events clock the runner moves it."""
-        self._remembered = self.reached
-        self.noted_at = 0
-        """When the lane's watermark noted ends last."""
+        super().__init__(rows, plan, timers)
         self.taken = 0
         """Events, since the runner set it to 0."""
         self.newest = 0
         """When the newest event taken was accepted."""
-        self._rows = rows
-        self._timers = timers
         self._identity = plan.identity
-        self._rules = plan.rules
         self._partition = partition
         self._partitions = partitions
         self._forget_after = plan.identity.forget_after
@@ -97,6 +60,7 @@ class Home:
 
     def event(self, event: Event, now: int) -> None:
         """An accepted event at its home."""
+        self._begin(now)
         rows = self._rows
         self.taken += 1
         if event.received_at > self.newest:
@@ -169,12 +133,12 @@ class Home:
         rows = self._rows
         taken = max(now, self.noted_at + 1, self.reached.history_by + 1)  # clocks are set back, owners' differ
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, taken)
-        signals = reaction.signals if reaction else None
+        signals = self._admitted(to, event, reaction.signals, now) if reaction and reaction.signals else None
         if signals or member != to or not rows.append(to, event):
             root = rows.there(to)
             full = rows.note(root, member, event, signals)
             if full:
-                rows.settle(root, member, full, self._wanted_since(root, event.now))
+                rows.settle(root, member, full, self._wanted_since(root, event.now), partial(self._held, root))
         if event.type == "identify":
             if event.body.get("traits"):
                 rows.lay(TRAITS, to, member, fold_traits(rows.row_of(TRAITS, to, member), event))
@@ -185,13 +149,17 @@ class Home:
             root = rows.there(to)
             for fire in reaction.fires:
                 self._fire_at_once(root, member, fire, event)
-            if reaction.signals:
-                self._expect(root, reaction.signals, event, now)
+            for rule, why, closing in reaction.unusable:
+                if not closing or self._has_open(root, rule, now):
+                    self._tell(root, rule, event, "unusable", why)
+            if signals:
+                self._expect(root, signals, event, now)
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
     def message(self, message: Internal, now: int) -> None:
         """A message from another home, an order of the linker, or time passing."""
+        self._begin(now)
         match message:
             case Forward():
                 self._forward(message, now)
@@ -267,11 +235,11 @@ class Home:
             self._send(message._replace(to=row.to, hops=message.hops + 1), now)
             return
         self._fire(row, now)
-        horizon = self._wanted_since(row, now)
+        horizon, held = self._wanted_since(row, now), partial(self._held, row)
         strangers: list[Piece] = []
         for piece in message.pieces:
             if piece.member == row.key or piece.member in row.members:
-                put_in(self._rows, row, piece, horizon)
+                put_in(self._rows, row, piece, horizon, held)
             else:
                 strangers.append(piece)
         if not message.more:
@@ -307,175 +275,3 @@ class Home:
         parts = bundled(pieces)
         for part in parts:
             self._send(Transfer(to, part, 1, self.reached.by, part is not parts[-1], self.reached.history_by), now)
-
-    # --- rules ------------------------------------------------------------------------------------------------------
-
-    def _wake(self, wake: Wake, now: int) -> None:
-        """The watermark has come so far; where a row is named, it has something due by then."""
-        self.reached = Reached(max(self.reached.by, wake.by), max(self.reached.history_by, wake.history_by))
-        row = None if wake.row == NOBODY else self._rows.find(wake.row)
-        if row is not None and row.to is None:
-            self._look(row, now, fire=self.reached, without=wake.without)
-
-    def remember(self) -> None:
-        """Writes down how far the watermark has come, before a commit."""
-        if self.reached != self._remembered:
-            self._remembered = self.reached
-            self._rows.put(WATERMARK, b"%d,%d" % self.reached)
-
-    def _expect(self, root: Row, signals: list[Signal], event: Event, now: int) -> None:
-        """Moves the wake forward for a window that an event may have opened.
-
-        In order of time no run is due before the event that armed it plus its window, and a restart or a closing
-        event only moves a run back: the wake is never late, and where it is early, waking finds nothing due and sets
-        it anew. An event out of order can uncover windows that others hid, so all are looked at.
-        """
-        at = event.occurred_at
-        if at < root.latest:
-            self._look(root, now)
-            return
-        root.latest = at
-        wake = root.wake
-        for version, role, *_ in signals:
-            if role == ARMS:
-                due = at + self._rules.within(str(version))
-                if wake == 0 or due < wake:
-                    wake = due
-                elif wake <= now:
-                    self._timers.push(due, root.key, late=due <= now)  # not held up with an earlier one
-                if root.since == 0:
-                    root.since = at
-        if wake != root.wake:
-            root.wake = wake
-            self._timers.push(wake, root.key, late=wake <= now)
-        self._rows.keep(root)
-
-    def _fire(self, root: Row, now: int) -> None:
-        """Fires what the watermark has passed, before the root's members change."""
-        if 0 < root.wake <= self.reached.by:
-            self._look(root, now, fire=self.reached)
-
-    def _look(
-        self, root: Row, now: int, fire: Reached = NOT_YET, missed: Reached = NOT_YET, without: tuple[int, ...] = ()
-    ) -> None:
-        """Looks through the open runs: those that `fire` covers fire, the next ones set the row's wake.
-
-        A run that `missed` covers was closed until a split, or a merge, took away what had closed it: it is recorded
-        as missed.
-        """
-        members = list(self._rows.members(root))
-        forgotten = max((component.forgotten for _, component in members), default=0)
-        entries = []
-        home_of: dict[str, str] = {}
-        for member, component in members:
-            for entry in self._rows.signalled(root, member, component) if component.signals else ():
-                if entry[0] > forgotten:
-                    entries.append(entry)
-                    home_of[entry[1]] = member
-        past = max(now, self.reached.by)  # an earlier owner's clock may have been ahead
-        waiting = []
-        for run in self._rules.open_runs(entries):
-            if run.due <= past:
-                if run.rule.when.key is None:
-                    # A late event or a merge may bring an earlier opening or a later restart: neither is a new run.
-                    marks = {name: home_of[name] for name in (run.run_key, run.message_id)}
-                else:
-                    marks = {run.run_key: home_of[run.message_id]}
-                if any(self._marked(root, run.rule.name, name) for name in marks):
-                    continue
-                if missed.covers(run) or fire.covers(run):
-                    for name, member in marks.items():
-                        self._mark(root, member, run.rule.name, name, run.due)
-                    verdict = "missed" if missed.covers(run) else "fired"
-                    self._act(root, run.rule, run, run.armed_at, now, verdict, without)
-                    continue
-            waiting.append(run)
-        latest = max((entry[0] for entry in entries), default=root.latest)
-        self._wait(root, waiting, latest, woken=fire is not NOT_YET)
-
-    def _wait(self, root: Row, runs: list[Run], latest: int, woken: bool) -> None:
-        """Sets the row's wake to the earliest of these runs, which come in order of their due time."""
-        before = root.wake
-        root.wake = runs[0].due if runs else 0
-        root.since = min((run.armed_at for run in runs), default=0)
-        root.latest = latest
-        if root.times != root.stored_times:
-            self._rows.keep(root)
-        if runs and (woken or root.wake != before):
-            self._timers.push(root.wake, root.key, late=runs[0].taken >= runs[0].due)
-        ahead = next((run for run in runs if run.taken < run.due), None)
-        if ahead is not None and ahead is not runs[0]:
-            self._timers.push(ahead.due, root.key, late=False)
-
-    def _wanted_since(self, root: Row, now: int) -> int:
-        """From when on history may still matter to a rule: to a late event's window, or to one that is open."""
-        since = now - self._rules.horizon - LATE_AFTER
-        return min(since, root.since) if root.since else since
-
-    def _fire_at_once(self, root: Row, member: str, fire: Fire, event: Event) -> None:
-        if fire.rule.when.key is None:
-            verdict = "fired"
-        elif self._marked(root, fire.rule.name, fire.run_key):
-            verdict = "repeated"
-        else:
-            verdict = "fired"
-            self._mark(root, member, fire.rule.name, fire.run_key, event.occurred_at)
-        run = Run(fire.rule, fire.run_key, event.occurred_at, event.occurred_at, event.message_id)
-        self._act(root, fire.rule, run, event.occurred_at, event.now, verdict)
-
-    def _act(
-        self,
-        root: Row,
-        rule: Rule,
-        run: Run,
-        event_at: int,
-        now: int,
-        verdict: str,
-        without: tuple[int, ...] = (),
-    ) -> None:
-        """One decision for the run and, when a live rule fires, one trigger for each of its actions."""
-        profile = profile_id(root.key)
-        if verdict == "fired" and rule.status != "live":
-            verdict = rule.status
-        detail = _DETAILS[verdict]
-        if without:
-            detail += f"; not waited for, since nothing moved there: {', '.join(f'events/{each}' for each in without)}"
-        self.effects.decisions.append(
-            RuleDecision(rule.name, rule.version, profile, run.run_key, run.message_id, verdict, detail, now)
-        )
-        if verdict != "fired":
-            return
-        for index, action in enumerate(rule.then):
-            identity = "\0".join(("trigger", rule.name, rule.version, profile, run.run_key, str(index)))
-            self.effects.triggers.append(
-                Trigger(
-                    uuid5_of(identity),
-                    rule.name,
-                    rule.version,
-                    profile,
-                    run.run_key,
-                    action.kind,
-                    action.payload,
-                    now,
-                    event_at,
-                )
-            )
-
-    def _marked(self, root: Row, rule: str, run_key: str) -> bool:
-        end = _sum(rule, run_key)
-        return any(self._rows.row_of(MARKS, root.key, member, end) is not None for member in (root.key, *root.parts))
-
-    def _mark(self, root: Row, member: str, rule: str, run_key: str, at: int) -> None:
-        self._rows.lay(MARKS, root.key, member, orjson.dumps([rule, run_key, at]), _sum(rule, run_key))
-
-
-_DETAILS = {
-    "fired": "matched; its actions were sent",
-    "shadow": "matched; a shadow rule sends nothing",
-    "repeated": "matched, but this run key had fired before",
-    "missed": "reopened by a split or a merge after its time had passed",
-}
-
-
-def _sum(rule: str, run_key: str) -> bytes:
-    return hashlib.blake2b(f"{rule}\0{run_key}".encode(), digest_size=16).digest()

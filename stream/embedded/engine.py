@@ -214,8 +214,8 @@ class Engine:
             self._homes.take(each, each.rejected_at)
             return
         now = each.now
-        if now != each.received_at and now > self._home.reached.by:
-            self._fire_due(now, now, stepwise=True)
+        if now != each.received_at and now - 1 > self._home.reached.by:
+            self._fire_due(now - 1, now - 1, stepwise=True)  # at the due instant the event wins
         self._home.event(each, now)
         if self._home.effects.sent:
             self._deliver(now)
@@ -306,7 +306,7 @@ class Engine:
         """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
         for topic in OUTPUTS:
             for key, stored in self._store.scan_log(_prefix(topic)):
-                rows = unpacked(stored)
+                rows = unpacked(topic, stored)
                 self._lake.append(topic, _offset(key), _offset(key) + rows.num_rows, rows)
 
 

@@ -125,7 +125,8 @@ class Simulator:
         for each in inputs:
             match each:
                 case Event():
-                    self.advance(each.now, stepwise=each.now != each.received_at)
+                    stepwise = each.now != each.received_at
+                    self.advance(each.now - stepwise, stepwise)  # at the due instant the event wins
                     self.produce(each)
                 case Rejected():
                     self.produce(each)

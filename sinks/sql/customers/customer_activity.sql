@@ -19,9 +19,9 @@ FROM (
         min(occurred_at) AS first_seen,
         max(occurred_at) AS last_seen,
         count(*) AS event_count,
-        min(moment(occurred_at, message_id)) AS first_moment,
-        max(moment(occurred_at, message_id)) AS last_moment,
-        arg_max(coalesce(name, type), moment(occurred_at, message_id)) AS last_event
+        min(moment(occurred_at, sequence, message_id)) AS first_moment,
+        max(moment(occurred_at, sequence, message_id)) AS last_moment,
+        arg_max(coalesce(name, type), moment(occurred_at, sequence, message_id)) AS last_event
     FROM raw.facts
     GROUP BY identifier_type, identifier_value, channel
 )

@@ -2,7 +2,7 @@
 -- Needs: mart.fct_event
 
 CREATE TEMP TABLE customer_identify AS
-SELECT profile_id, list(traits ORDER BY occurred_at, message_id) AS calls
+SELECT profile_id, list(traits ORDER BY occurred_at, sequence, message_id) AS calls
 FROM mart.fct_event
 WHERE type = 'identify' AND json_type(traits) = 'OBJECT'
 GROUP BY profile_id;

@@ -17,6 +17,11 @@ SELECT
     fact.traits,
     fact.context,
     fact.group_id,
+    fact.category,
+    fact.sent_at,
+    fact.original_timestamp,
+    fact.extra,
+    fact.sequence,
     fact.source
 FROM raw.facts AS fact
 LEFT JOIN mart.bridge_identity AS bridge USING (identifier_type, identifier_value);
@@ -39,4 +44,12 @@ COMMENT ON COLUMN mart.fct_event.properties IS 'The call''s properties as they w
 COMMENT ON COLUMN mart.fct_event.traits IS 'The call''s traits as they were sent, JSON';
 COMMENT ON COLUMN mart.fct_event.context IS 'The call''s context as it was sent, JSON';
 COMMENT ON COLUMN mart.fct_event.group_id IS 'groupId, where the call states one';
+COMMENT ON COLUMN mart.fct_event.category IS 'The call''s own category, as page calls have; else NULL';
+COMMENT ON COLUMN mart.fct_event.sent_at IS 'sentAt of the call, UTC, by the sender''s clock; else NULL';
+COMMENT ON COLUMN mart.fct_event.original_timestamp IS
+    'originalTimestamp of the call, UTC, by the sender''s clock; else NULL';
+COMMENT ON COLUMN mart.fct_event.extra IS
+    'Fields of the call that no other column holds, as they were sent, JSON; NULL where there are none';
+COMMENT ON COLUMN mart.fct_event.sequence IS
+    'Its place in the file or batch it came in: the order of events of one instant; 0 where none is known';
 COMMENT ON COLUMN mart.fct_event.source IS 'What it came from: the name of a file, or stdin';

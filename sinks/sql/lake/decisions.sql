@@ -7,6 +7,6 @@ COMMENT ON COLUMN raw.decisions.profile_id IS 'Customer at the time of the decis
 COMMENT ON COLUMN raw.decisions.run_key IS 'What tells the runs of one rule for one customer apart';
 COMMENT ON COLUMN raw.decisions.message_id IS 'The event that started the run';
 COMMENT ON COLUMN raw.decisions.verdict IS
-    'fired, shadow (would have), repeated (this run key has fired before) or missed (reopened too late)';
+    'fired, shadow, repeated, missed, before_active, full or unusable; `detail` says it in words';
 COMMENT ON COLUMN raw.decisions.detail IS 'Why, in words';
 COMMENT ON COLUMN raw.decisions.decided_at IS 'When it was decided, UTC, by the clock of its run';

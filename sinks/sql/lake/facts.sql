@@ -19,5 +19,13 @@ COMMENT ON COLUMN raw.facts.context IS 'The call''s context as it was sent, JSON
 COMMENT ON COLUMN raw.facts.group_id IS 'groupId, where the call states one';
 COMMENT ON COLUMN raw.facts.previous_id IS 'previousId of an alias call, where it could be used';
 COMMENT ON COLUMN raw.facts.source IS 'What it came from: the name of a file, or stdin';
+COMMENT ON COLUMN raw.facts.sequence IS
+    'Its place in the file or batch it came in: the order of events of one instant; 0 where none is known';
+COMMENT ON COLUMN raw.facts.category IS 'The call''s own category, as page calls have; else NULL';
+COMMENT ON COLUMN raw.facts.sent_at IS 'sentAt of the call, UTC, by the sender''s clock; else NULL';
+COMMENT ON COLUMN raw.facts.original_timestamp IS
+    'originalTimestamp of the call, UTC, by the sender''s clock; else NULL';
+COMMENT ON COLUMN raw.facts.extra IS
+    'Fields of the call that no other column holds, as they were sent, JSON; NULL where there are none';
 COMMENT ON COLUMN raw.facts.dropped IS
     'Identifiers not used and why, JSON: [{type, value, reason}]; NULL where all were used';

@@ -12,6 +12,6 @@ COMMENT ON COLUMN mart.fct_rule_decision.profile_id IS 'Customer at the time of 
 COMMENT ON COLUMN mart.fct_rule_decision.run_key IS 'What tells the runs of one rule for one customer apart';
 COMMENT ON COLUMN mart.fct_rule_decision.message_id IS 'The event that started the run';
 COMMENT ON COLUMN mart.fct_rule_decision.verdict IS
-    'fired, shadow (would have), repeated (this run key has fired before) or missed (reopened too late)';
+    'fired, shadow, repeated, missed, before_active, full or unusable; `detail` says it in words';
 COMMENT ON COLUMN mart.fct_rule_decision.detail IS 'Why, in words';
 COMMENT ON COLUMN mart.fct_rule_decision.decided_at IS 'When it was decided, UTC, by the clock of its run';
