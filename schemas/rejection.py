@@ -16,6 +16,7 @@ CODES: Final = {
     "too_deep": "Objects and arrays are nested too deep.",
     "duplicate_key": "An object has the same key twice, so it is unclear which value was meant.",
     "not_a_number": "NaN or Infinity: JSON has no such numbers.",
+    "number_inexact": "A number has more digits than a double keeps; send it as text.",
     "number_out_of_range": "A number does not fit 64 bits and could not be kept as it is.",
     "lone_surrogate": "A text holds half of a UTF-16 pair, which no database can store.",
     "missing_field": "A field that this type of event needs is absent, null or empty.",

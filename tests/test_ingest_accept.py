@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Context, Decimal
 from pathlib import Path
 
 import orjson
@@ -74,6 +75,14 @@ REFUSED = {
     "NaN": (with_property("NaN"), "not_a_number", "properties.x", "finite"),
     "Infinity": (with_property("[1,-Infinity]"), "not_a_number", "properties.x.1", "finite"),
     "1e999": (with_property("1e999"), "number_out_of_range", "properties.x", "2^64-1"),
+    "19 digits": (with_property("0.1234567890123456789"), "number_inexact", "properties.x", "or text"),
+    "19 digits, large": (with_property("12345678901234567.89"), "number_inexact", "properties.x", "17 digits"),
+    "18 zeros": (with_property("1.00000000000000000"), "number_inexact", "properties.x", "17 digits"),
+    "next to nothing": (with_property("[1, -1e-400]"), "number_inexact", "properties.x.1", "or text"),
+    "nothing at all": (with_property("1E-99999999999999999999"), "number_inexact", "properties.x", "or text"),
+    "beyond 2^53, with a point": (with_property(" 9007199254740993.0"), "number_inexact", "properties.x", "or text"),
+    "beyond 2^53, with an exponent": (with_property("9007199254740993e0"), "number_inexact", "properties.x", "or text"),
+    "17 digits that are no double": (with_property("0.30000000000000005"), "number_inexact", "properties.x", "or text"),
     "2^70": (with_property(str(2**70)), "number_out_of_range", "properties.x", "2^64-1"),
     "2^64": (with_property(str(2**64)), "number_out_of_range", "properties.x", "2^64-1"),
     "-2^63-1": (with_property(str(-(2**63) - 1)), "number_out_of_range", "properties.x", "2^64-1"),
@@ -158,7 +167,15 @@ def test_every_code_of_this_stage_has_a_case():
         '"NaN null \\\\u0022"',
         '{"a":{"a":1}}',
         "[]",
-        "12345678901234567890.5",
+        "0.30000000000000004",
+        "0.10000000000000001",
+        "1.10",
+        "0.00000",
+        "0e-99999999999999999999",
+        "12345678901234.56",
+        "[-0.12345678901234566,1.7976931348623157e308,2.2250738585072014E-308]",
+        '"0.1234567890123456789 and 1e-400"',
+        '{", 0.1234567890123456789":": 1e-400"}',
         '"12345678901234567890123"',
         "[" * (DEPTH - 2) + "]" * (DEPTH - 2),
     ],
@@ -345,6 +362,23 @@ def judged(raw: bytes) -> None:
     assert set(got.body) == {*original, "messageId"}
     assert orjson.loads(orjson.dumps(got.body)) == got.body
     assert 0 <= got.occurred_at <= NOW
+
+
+@given(
+    st.text("0123456789", min_size=1, max_size=12),
+    st.text("0123456789", min_size=1, max_size=12),
+    st.none() | st.integers(-330, 290),
+    st.booleans(),
+    st.sampled_from([", ", ","]),
+)
+def test_a_number_is_kept_where_a_double_shows_all_its_digits(whole, fraction, exponent, negative, comma):
+    whole = whole.lstrip("0") or "0"
+    text = f"{'-' * negative}{whole}.{fraction}{'' if exponent is None else f'e{exponent}'}"
+    stated = Decimal(text)
+    digits = len(f"{whole}{fraction}".lstrip("0"))
+    shown = Context(prec=max(digits, 1)).create_decimal(Decimal(float(text)))
+    got = taken(with_property(f"[1{comma}{text}]"))
+    assert isinstance(got, Accepted) is (digits <= 17 and shown == stated), text
 
 
 @given(st.binary())

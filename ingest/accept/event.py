@@ -6,6 +6,7 @@ What is kept is kept exactly: `body` equals what the JSON says, but for the stat
 |---|---|
 | not UTF-8, not JSON, not an object, above 32 KB, nested deeper than 250 | rejected |
 | NaN, Infinity, 1e999, whole numbers beyond 64 bits | rejected: no store could hold them unchanged |
+| a number that a double would change, or of more than 17 digits | rejected: send it as text |
 | lone surrogates | rejected: UTF-8 cannot carry them |
 | the same key twice in an object | rejected: one of the values would be lost |
 | U+0000 and other control characters in texts | kept; rejected in a message id, dropped in an identifier |
@@ -40,6 +41,8 @@ from schemas.instant import parse
 from schemas.messages import Json, Rejected
 from schemas.rejection import Fault, Oversized, reject
 
+_DOUBTFUL: Final = re.compile(rb"(?<=[:\[,\s])-?(?:[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+|(?=[0-9.]{17})[0-9]+\.[0-9]+)")
+"""Numbers that a double may not keep: those with an exponent, or with some fifteen digits."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ROOM: Final = 254 - DEPTH
 """orjson refuses to write more than 254 levels; wrapping an event in this many makes it refuse above `DEPTH`."""
@@ -134,7 +137,8 @@ def _inexact(raw: bytes, encoded: bytes) -> bool:
     r"""Whether `encoded` might not say all that `raw` said. Cheap, and never wrong when it says no.
 
     A lost duplicate takes at least its key's two quotes along, and only the escape \u0022 brings new ones. A whole
-    number beyond 64 bits was read as a float, which orjson writes with `e+`.
+    number beyond 64 bits was read as a float, which orjson writes with `e+`. Up to fifteen digits a double keeps any
+    number that is neither huge nor tiny.
     """
     if raw.rstrip() == encoded:
         return False
@@ -142,6 +146,7 @@ def _inexact(raw: bytes, encoded: bytes) -> bool:
         raw.count(b'"') != encoded.count(b'"')
         or (b"\\" in raw and b"\\u0022" in raw)
         or (b"+" in encoded and b"e+" in encoded)
+        or any(not damage.is_kept(each.decode(), float(each)) for each in _DOUBTFUL.findall(raw))
     )
 
 
