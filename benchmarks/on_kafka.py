@@ -141,7 +141,6 @@ def _drained(stack: Stack, broker: int, workers: int, others: int, events: int, 
         "accept": accepting / events,
         "linker_commits": _of_linker(stack) - linked_before,
         "triggers": stack.total("rapport_triggers_total"),
-        "decisions": stack.total("rapport_decisions_total"),
         "memory": max(map(peak_memory, stack.pids())),
     }
 

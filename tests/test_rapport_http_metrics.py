@@ -28,6 +28,7 @@ BUSY = LaneStats(
     applied=9,
     duplicate=2,
     rejected=Counter(events=1),
+    decisions=Counter(fired=4, unusable=1),
     newest_event=NOW - 7 * SECOND,
     ages=[0, 3, 0, 1] + [0] * (len(AGE_BOUNDS) - 3),
     ages_sum=0.75,

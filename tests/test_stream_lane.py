@@ -16,14 +16,19 @@ from aiokafka.conn import AIOKafkaConnection
 from kafka import KafkaAdminClient, TopicPartition
 
 from rapport.demo.broker import Broker
-from schemas.errors import DataFolderError
+from rules.evaluator import RuleSet
+from rules.load import load_rules
+from schemas import codec
+from schemas.errors import ClusterError, DataFolderError
 from schemas.instant import DAY
+from schemas.messages import Event
 from stream.core.plan import Plan
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.lane import IDLE_INTERVAL, Lane
 from stream.kafka.lanestore import LaneStore, Memory, Reached
 from stream.kafka.ownership import home
+from stream.kafka.producer import feeding
 from stream.kafka.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
 from stream.kafka.retention import delete_records
 from stream.kafka.transactions import Fenced, Transactions
@@ -249,6 +254,44 @@ def test_a_lane_with_enough_waiting_asks_not_to_be_fed(cluster: Cluster) -> None
         lane.stop()
         await running
         await lane.close()
+
+    asyncio.run(run())
+
+
+def test_a_worker_without_rules_does_not_take_a_lane_whose_customers_wait_under_some(cluster: Cluster) -> None:
+    rule = "rule: r\nowner: o\nstatus: {}\npurpose: p\nwhen: {{event: A, not_followed_by: {{event: B}}, within: 1h}}\n"
+    then = "then: [{send: email, template: x}]\n"
+    body = {"type": "track", "event": "A"}
+    event = Event(("user_id:1",), "m1", "track", "A", None, NOW, NOW, NOW, "test", None, (), body)
+
+    def under(status: str) -> Lane:
+        plan = Plan(rules=load_rules({"r.yaml": rule.format(status) + then}) if status else RuleSet())
+        return Lane(home(0), cluster, plan, lambda: NOW, Memory(), asyncio.Lock())
+
+    with feeding(cluster) as feed:
+        feed.send([event])
+        feed.finish()
+
+    async def run() -> None:
+        first = under("live")
+        await first.fence()
+        await first.open()
+        first.put("events", 0, codec.encode(event))
+        running = asyncio.create_task(first.run())
+        while first.positions["events"] < 1:
+            await asyncio.sleep(0.02)
+        first.stop()
+        await running
+        await first.close()
+        bare = under("")
+        await bare.fence()
+        with pytest.raises(ClusterError, match=r"wait under 1 rule, and this worker has none\. Start it with"):
+            await bare.open()
+        await bare.close()
+        last = under("draft")
+        await last.fence()
+        await last.open()
+        await last.close()
 
     asyncio.run(run())
 

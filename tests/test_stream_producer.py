@@ -155,7 +155,7 @@ def test_a_silent_pipe_holds_nothing_back_and_ctrl_c_ends_it_cleanly(cluster, se
 def test_only_a_run_that_came_to_its_end_says_that_it_is_done(cluster, settings, tmp_path, rapport: Rapport, ndjson):
     """What the rest of a damaged file holds may still be sent: timers of the past wait for it until the mark lapses."""
     whole = ndjson("whole.ndjson.gz")
-    whole.write_bytes(gzip.compress(orjson.dumps(track(1)) + b"\n"))
+    whole.write_bytes(gzip.compress(b"\n".join(orjson.dumps(track(number)) for number in range(10_000))))
     assert rapport("replay", whole, "--to", "kafka").code == 0
     assert Counter(marks_in(cluster)) == {True: PARTITIONS, False: PARTITIONS}
     damaged = ndjson("damaged.ndjson.gz")

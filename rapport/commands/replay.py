@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rapport.replay.local import Report
     from rapport.replay.sources import Source
 
+UNDONE = ("unusable", "full", "missed", "before_active")
+"""Verdicts of rules that something kept from acting."""
 ClockName = Annotated[
     str,
     typer.Option(
@@ -213,6 +215,14 @@ def _remark(report: Report, clock: str, plan: Path | None) -> None:
         )
     if counts.rejected:
         output.say(f"{counts.rejected:,} rejected: rapport rejected list")
+    undone = {name: counts.decisions[name] for name in UNDONE if counts.decisions[name]}
+    if undone:
+        told = ", ".join(f"{count:,} {name}" for name, count in undone.items())
+        listed = ", ".join(f"'{name}'" for name in undone)
+        output.say(
+            f"Rules could not act on everything: {told}. Which and why: "
+            f'rapport query "FROM fct_rule_decision WHERE verdict IN ({listed})"'
+        )
     if counts.late and clock == "wall":
         output.say(
             f"{counts.late:,} events were too old to start rules (more than 72 h). To run history as if it were live, "

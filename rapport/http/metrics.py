@@ -52,7 +52,7 @@ LANE: tuple[Counter, ...] = (
     Counter("rapport_forwarded", "Events sent on to where their profile lives.", lambda lane: lane.forwarded),
     Counter("rapport_merged", "Merges that the linker decided.", lambda lane: lane.merges),
     Counter("rapport_triggers", "Triggers written.", lambda lane: lane.triggers),
-    Counter("rapport_decisions", "Rule decisions written.", lambda lane: lane.decisions),
+    Counter("rapport_decisions", "Rule decisions written.", lambda lane: lane.decisions, "verdict"),
     Counter("rapport_step_seconds", "Time spent in steps.", lambda lane: lane.step_seconds),
     Counter("rapport_transactions", "Kafka transactions committed.", lambda lane: lane.commits),
     Counter("rapport_commit_seconds", "Time spent committing.", lambda lane: lane.commit_seconds),

@@ -59,6 +59,7 @@ class Report:
             "profiles": counts.profiles,
             "merges": counts.merges,
             "triggers": counts.triggers,
+            "decisions": dict(sorted(counts.decisions.items())),
             "seconds": round(self.seconds, 3),
         }
 

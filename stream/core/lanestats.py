@@ -26,7 +26,8 @@ class LaneStats:
     """Events sent on to another lane."""
     merges: int = 0
     triggers: int = 0
-    decisions: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    """Of rules, by verdict."""
     rows: int = 0
     """Rows written or deleted, and the bytes of their keys and values."""
     row_bytes: int = 0

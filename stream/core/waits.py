@@ -14,7 +14,7 @@ import orjson
 from profiles.component import MAX_TAIL_LINES
 from profiles.kinds import MARKS
 from profiles.row import Row
-from profiles.rows import Rows
+from profiles.rows import Rows, Store
 from rules.evaluator import Fire
 from rules.language.model import Rule
 from rules.patterns.absence import ARMS, Entry, Run, Signal
@@ -56,6 +56,11 @@ WATERMARK = b"\0watermark"
 """The row that holds `Reached`: what was missed is measured by it, whoever owns the lane by then."""
 RULES = b"\0rules"
 """The row that says since when each rule that waits has been in the plan: {`Rule.wait`: lane clock}."""
+
+
+def rules_known(rows: Store) -> int:
+    """How many rules customers wait under in the committed rows of a lane."""
+    return len(orjson.loads(rows.get(RULES) or b"{}"))
 
 
 class Waits:

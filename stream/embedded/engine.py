@@ -10,8 +10,9 @@ Outputs wait in the store, as compressed columns, until a Parquet file holds the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +58,8 @@ class Counts:
     rejected: int = 0
     merges: int = 0
     triggers: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    """Of rules, by verdict."""
     late: int = 0
     """Applied, but too old to start a rule."""
     profiles: int = 0
@@ -275,6 +278,7 @@ class Engine:
         self.counts.rejected += effects.refused.total()
         self.counts.late += effects.late
         self.counts.triggers += len(effects.triggers)
+        self.counts.decisions.update(each.verdict for each in effects.decisions)
         self.counts.merges += sum(decision.kind == "merge" for decision in effects.identity)
         self.counts.profiles += effects.profiles
 

@@ -19,6 +19,7 @@ import orjson
 
 from profiles.linker import Linker
 from profiles.rows import Rows
+from schemas.errors import ClusterError
 from schemas.instant import HOUR, SECOND
 from schemas.messages import Event, Forward
 from stream.clock import wall_now
@@ -30,6 +31,7 @@ from stream.core.outbox import Entry, Outbox
 from stream.core.owners import LINES_PER_PART, HomeLane, LinkerLane, Origin, Owner
 from stream.core.plan import Plan
 from stream.core.timers import Timers
+from stream.core.waits import rules_known
 from stream.core.watermark import Watermark
 from stream.kafka.cluster import Cluster
 from stream.kafka.inbox import Inbox
@@ -90,12 +92,21 @@ class Lane:
             )
             self.store = store
             found = await bounds(consumer, list(self.inputs.values()))
+        self._check_rules(store)
         self._reached = store.reached or self._reached
         self._next = first_offsets(self.inputs, store.positions, found)
         self._batch = Batch(lambda: self._owner(store), Outbox, self.owns.partition)
         self.stats.positions = dict(self._next)
         self._count_timers()
         self.stats.open = True
+
+    def _check_rules(self, store: LaneStore) -> None:
+        """A worker that was started without its rules would let go of everybody who waits."""
+        if not self._plan.rules.rules and (known := rules_known(store)):
+            raise ClusterError(
+                f"customers wait under {known} {'rule' if known == 1 else 'rules'}, and this worker has none."
+                " Start it with --plan DIR; to end a rule, set its status to draft."
+            )
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -230,7 +241,7 @@ class Lane:
         stats.forwarded += sum(isinstance(message, Forward | Event) for _, message in effects.sent)
         stats.merges += sum(each.kind == "merge" for each in effects.identity)
         stats.triggers += len(effects.triggers)
-        stats.decisions += len(effects.decisions)
+        stats.decisions.update(each.verdict for each in effects.decisions)
         stats.rows += len(rows)
         stats.row_bytes += sum(map(len, rows)) + sum(map(len, filter(None, rows.values())))
         stats.commits += 1
