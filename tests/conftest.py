@@ -44,6 +44,7 @@ Rapport = Callable[..., Ended]
 
 LONG = (
     "test_stream_chaos",
+    "test_stream_zombies",
     "test_stream_worker",
     "test_rapport_bad_days",
     "test_stream_kill",

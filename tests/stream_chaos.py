@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import stream_crowd
-from kafka_faulty import DIE
+from kafka_faulty import DIE, MUTANT
 from rapport.demo.broker import Broker, start_broker
 from schemas import codec
 from schemas.errors import ClusterError
@@ -34,7 +34,7 @@ from sinks_topics import caught_up, ends
 from stream.embedded.store import LAKE, PUBLISHED
 from stream.kafka.producer import Feed, feeding
 from stream.kafka.worker import EXIT_FAILED, SESSION_TIMEOUT
-from stream_cluster import Workers, until
+from stream_cluster import ENVIRONMENT, Workers, until
 from stream_crowd import Crowd
 from stream_verdict import breaches
 
@@ -286,11 +286,11 @@ class Cluster(Workers):
                 self.tend()
         sent.result()
 
-    def expire(self, crowd: Crowd, triggers: int) -> None:
-        """Lets the rest of the time pass, until all timers have had their time to fire."""
-        now, patience = crowd.end, time.monotonic() + 30
+    def expire(self, crowd: Crowd, triggers: int, patience: float = 30) -> None:
+        """Lets the rest of the time pass, until all timers have had their time to fire, or for so many seconds."""
+        now, end = crowd.end, time.monotonic() + patience
         self.set_clock(now)
-        while len(self.messages("triggers")) < triggers and time.monotonic() < patience:
+        while len(self.messages("triggers")) < triggers and time.monotonic() < end:
             time.sleep(0.5)
             now += 30 * SECOND  # a new owner waits a minute for what sources have to say
             self.set_clock(now)
@@ -312,6 +312,20 @@ class Cluster(Workers):
 
     def _last_words(self, name: str) -> str:
         return self.log(name).read_text(errors="replace")[-1500:]
+
+
+def feed(cluster: Cluster, phase: stream_crowd.Phase) -> None:
+    if phase.splits and not ENVIRONMENT.get(MUTANT):
+        cluster.pass_time(phase.now)
+    cluster.set_clock(phase.now)
+    cluster.raw("links", 0, *map(codec.encode, phase.splits))
+    cluster.feed(phase.inputs)
+
+
+def crowded(cluster: Cluster, folder: Path, seed: int, events: int) -> tuple[Crowd, Path]:
+    """A crowd, and the file of what one process made of it."""
+    crowd = stream_crowd.make(seed, events)
+    return crowd, stream_crowd.embedded(crowd, stream_crowd.loaded(cluster.plan), folder / "embedded")
 
 
 def resident(pid: int) -> int:

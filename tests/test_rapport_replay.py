@@ -204,7 +204,7 @@ def test_what_trickles_in_is_taken_as_it_comes():
             yield number
 
     source = Source("steady", lambda _intake, _seen: steady(), may_wait=True)
-    batches = [list(batch) for batch in source.batches(None, None)]
+    batches = [list(batch.outcomes) for batch in source.batches(None, None)]
     assert [each for batch in batches for each in batch] == list(range(20))
     assert len(batches) > 2
 

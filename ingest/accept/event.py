@@ -67,16 +67,24 @@ class Ordinals:
 
     Start a new one whenever a source is read from its beginning: then reading it again makes the same ids.
     Holds about 100 bytes per distinct event without a message id.
+
+    A pipe is never read again: with `run`, a text of this run alone, what states neither an id nor a time gets an id
+    that no other run gives. `unique` counts these.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: str = "") -> None:
+        self._run = run
         self._seen: defaultdict[bytes, int] = defaultdict(int)
+        self.unique = 0
 
     def message_id(self, body: Mapping[str, Any]) -> str:
-        """`auto-<digest of the sorted JSON>-<how many equal ones came before>`."""
+        """`auto-<digest of the sorted JSON>-<how many equal ones came before>`, perhaps with `-<run>`."""
         digest = hashlib.blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
         ordinal = self._seen[digest]
         self._seen[digest] = ordinal + 1
+        if self._run and all(body.get(field) is None for field in TIME_FIELDS):
+            self.unique += 1
+            return f"auto-{digest.hex()}-{ordinal}-{self._run}"
         return f"auto-{digest.hex()}-{ordinal}"
 
 

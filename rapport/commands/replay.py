@@ -34,6 +34,20 @@ Until = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any input was rejected.")]
 
 
+Tables = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables",
+        metavar="DIR",
+        help="With --to kafka: a sink's data folder; old input that is there is not sent again.",
+        file_okay=False,
+    ),
+]
+CountAgain = Annotated[
+    bool, typer.Option("--count-again", help="With --to kafka: send old input, though it may count once more.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What both commands take besides their sources; each field is an option."""
@@ -45,6 +59,8 @@ class Options:
     plan: Plan = None
     to: To = None
     brokers: Brokers = None
+    tables: Tables = None
+    count_again: CountAgain = False
     json: Json = False
 
 
@@ -71,7 +87,7 @@ def replay(
     ],
     options: Options,
 ) -> None:
-    """Take event files in; the same ones again, within seven days, change nothing."""
+    """Take event files in; the same ones again change nothing."""
     from rapport.replay.sources import files as sources
 
     _run(sources(files), "replay", options)
@@ -85,7 +101,7 @@ def import_(
     ],
     options: Options,
 ) -> None:
-    """Take a table in as events, by SQL; the same one again, within seven days, changes nothing."""
+    """Take a table in as events, by SQL; the same one again changes nothing."""
     from rapport.replay.sources import table
     from schemas.errors import UsageError
 
@@ -100,6 +116,8 @@ def _run(sources: Sequence[Source], label: str, options: Options) -> None:
     from schemas.errors import UsageError
 
     if not to_kafka(options.to, options.brokers):
+        if options.tables is not None or options.count_again:
+            raise UsageError("--tables and --count-again are for a cluster: add --to kafka")
         _take(sources, label, options)
     elif options.clock != "wall" or options.until is not None:
         raise UsageError("A cluster lives on wall time: --clock and --until do not go with --to kafka")
@@ -116,13 +134,16 @@ def _send(sources: Sequence[Source], label: str, options: Options) -> None:
     target = cluster(options.brokers)
     loaded = plan_folder.load(options.plan)
     with output.progress(label) as progress:
-        report = cluster_replay.run(target, loaded, sources, progress)
+        report = cluster_replay.run(
+            target, loaded, sources, progress, tables=options.tables, count_again=options.count_again
+        )
     if options.json:
         output.emit(report.json())
     if report.broken:
         raise report.broken
     if not options.json:
         _show_sent(report)
+    _say_unique(report.unique)
     if report.exit_code:
         output.say(
             "Stopped. What was read is sent; run the same command again for the rest, "
@@ -198,10 +219,21 @@ def _show_sent(report: cluster_replay.Report) -> None:
                 "read": f"{report.read:,} in {report.seconds:.1f} s ({rate:,.0f} a second)",
                 "sent": f"{report.sent:,}",
                 "rejected": f"{report.rejected:,}, sent to be recorded",
+                **({"known": f"{report.known:,} are in the tables and were not sent"} if report.known else {}),
                 "to": f"{report.topic}, {report.partitions} partitions, {report.records:,} records",
             }
         )
     )
+
+
+def _say_unique(count: int) -> None:
+    from rapport.terminal import output
+
+    if count:
+        output.say(
+            f"{count:,} lines of a pipe state neither an id nor a time: they count each time they are sent. "
+            "Give them a messageId or a timestamp."
+        )
 
 
 def _remark(report: Report, clock: str, plan: Path | None) -> None:
@@ -213,6 +245,7 @@ def _remark(report: Report, clock: str, plan: Path | None) -> None:
             "Stopped. What was taken is kept and published; run the same command again for the rest, "
             "what is in already counts as duplicate."
         )
+    _say_unique(report.unique)
     if counts.rejected:
         output.say(f"{counts.rejected:,} rejected: rapport rejected list")
     undone = {name: counts.decisions[name] for name in UNDONE if counts.decisions[name]}

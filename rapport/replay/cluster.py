@@ -9,18 +9,26 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
+from rapport.replay.again import looked_at
 from rapport.replay.local import PIPE_WAIT, batches
-from rapport.replay.sources import BATCH, Source, is_piped, is_silent
+from rapport.replay.sources import Outcome, Source
 from rapport.terminal.output import Progress
-from schemas.errors import InputError
+from schemas.errors import InputError, UsageError
+from schemas.instant import DAY
+from sinks.marts.known import KnownInput
 from stream.clock import wall_now
 from stream.core.intake import Intake
+from stream.core.owners import EVENTS
 from stream.core.plan import Plan
+from stream.embedded.store import LAKE
+from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.producer import feeding
 
@@ -39,16 +47,21 @@ class Report:
     """128 + signal where one ended the run, else 0."""
     broken: InputError | None = None
     """What kept a source from being read to its end."""
+    unique: int = 0
+    """Events from a pipe that state neither an id nor a time."""
+    known: int = 0
+    """Not sent, for the sinks' tables have them."""
 
     @property
     def read(self) -> int:
-        return self.sent + self.rejected
+        return self.sent + self.rejected + self.known
 
     def json(self) -> dict[str, Any]:
         return {
             "read": self.read,
             "sent": self.sent,
             "rejected": self.rejected,
+            "known": self.known,
             "records": self.records,
             "topic": self.topic,
             "partitions": self.partitions,
@@ -56,25 +69,53 @@ class Report:
         }
 
 
-def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progress) -> Report:
+def run(
+    cluster: Cluster,
+    plan: Plan,
+    sources: Sequence[Source],
+    progress: Progress,
+    tables: Path | None = None,
+    count_again: bool = False,
+) -> Report:
     """Sends all sources. A second run sends the same once more, and the homes find every event a duplicate.
 
+    What may have been taken longer ago than they remember is looked up in `tables`, a sink's data folder. Without one,
+    such input is refused with a UsageError, unless the cluster is younger than that, or it is to `count_again`.
     Raises ClusterError before anything is read where the cluster cannot be used, and later when the brokers stay away.
     """
     started = time.monotonic()
     broken: InputError | None = None
-    with tuned_collector(), Stop() as stop, feeding(cluster, secrets.token_hex(8)) as feed:
+    memory = plan.identity.forget_after
+    with (
+        tuned_collector(),
+        Stop() as stop,
+        feeding(cluster, secrets.token_hex(8)) as feed,
+        KnownInput(tables / LAKE, wall_now() - memory + DAY) if tables else nullcontext() as known,
+    ):
         intake = Intake(plan, wall_now)
+        gone = 0
+        certain = count_again or (known is None and topology.begins_after(cluster, EVENTS, wall_now() - memory))
+
+        def look(doubtful: Sequence[Outcome]) -> Sequence[Outcome]:
+            nonlocal gone
+            if known is None:
+                raise UsageError(
+                    "Some of this input states an old time or none, and may have been taken before workers forgot it."
+                    " Name a sink's data folder with --tables DIR to leave out what is there, or add --count-again."
+                )
+            found = known.among(doubtful)
+            gone += len(found)
+            return found
+
         try:
             busy_since = wall_now()
-            for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected):
+            for batch in batches(sources, intake, stop, progress, lambda: feed.sent + feed.rejected + gone):
                 now = wall_now()
-                silent = is_silent(batch)
-                if not silent and not (is_piped(batch) and now - busy_since >= PIPE_WAIT):
+                if not batch.silent and not (batch.piped and now - busy_since >= PIPE_WAIT):
                     feed.open(now)
-                if feed.send(batch) < BATCH:
+                feed.send(batch.outcomes if certain else looked_at(batch.outcomes, memory, look))
+                if batch.silent:
                     feed.push()
-                if silent:
                     feed.close(now)
                     busy_since = now
         except InputError as error:
@@ -85,4 +126,15 @@ def run(cluster: Cluster, plan: Plan, sources: Sequence[Source], progress: Progr
         feed.finish()
         seconds = time.monotonic() - started
         topic = cluster.topic("events")
-        return Report(feed.sent, feed.rejected, feed.records, topic, feed.partitions, seconds, stop.exit_code, broken)
+        return Report(
+            feed.sent,
+            feed.rejected,
+            feed.records,
+            topic,
+            feed.partitions,
+            seconds,
+            stop.exit_code,
+            broken,
+            intake.unique,
+            gone,
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -16,16 +16,19 @@ from typing import Any
 
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
+from rapport.replay.again import looked_at
 from rapport.replay.sort import Sorter, sorter
-from rapport.replay.sources import BATCH, Outcome, Source, is_silent
+from rapport.replay.sources import BATCH, Batch, Outcome, Source
 from rapport.terminal.output import Progress
 from schemas.errors import InputError
-from schemas.instant import MINUTE
+from schemas.instant import DAY, MINUTE
 from schemas.messages import Event
+from sinks.marts.known import KnownInput
 from stream.clock import wall_now
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
 from stream.embedded.engine import CHUNK_INPUTS, Counts, Engine
+from stream.embedded.store import LAKE
 
 PIPE_WAIT = 10 * MINUTE
 """A pipe may never end: what was armed after its time fires when it has waited so long."""
@@ -48,6 +51,8 @@ class Report:
     """128 + signal where one ended the run, else 0."""
     broken: InputError | None = None
     """What kept a source from being read to its end."""
+    unique: int = 0
+    """Events from a pipe that state neither an id nor a time."""
 
     def json(self) -> dict[str, Any]:
         counts = self.counts
@@ -81,9 +86,15 @@ def run(
     """
     started = time.monotonic()
     broken: InputError | None = None
-    with tuned_collector(), Stop() as stop, Engine.open(data, plan) as engine:
+    memory = plan.identity.forget_after
+    with (
+        tuned_collector(),
+        Stop() as stop,
+        Engine.open(data, plan) as engine,
+        KnownInput(data / LAKE, wall_now() - memory + DAY) as known,
+    ):
         intake = Intake(plan, wall_now)
-        feed = _Feed(engine, intake, sources, stop, progress)
+        feed = _Feed(engine, intake, sources, stop, progress, known, memory)
         try:
             if clock is Clock.events:
                 feed.by_event_time(data, until)
@@ -93,7 +104,7 @@ def run(
             broken = error
         progress(1, None, "publishing")
         engine.publish()
-        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken)
+        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken, intake.unique)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +114,16 @@ class _Feed:
     sources: Sequence[Source]
     stop: Stop
     progress: Progress
+    known: KnownInput
+    """What the lake took longer ago than message ids are remembered, and a day more."""
+    memory: int
 
     def as_it_comes(self) -> None:
         """The wall clock: timers fire when all input has been taken, that of a pipe whenever it falls silent."""
         waited = wall_now()
         for batch in self._batches(lambda: self.engine.counts.read):
-            silent = wall_now() if is_silent(batch) else None
-            self._take(batch)
+            silent = wall_now() if batch.silent else None
+            self._take(batch.outcomes)
             if silent is not None:
                 # What was armed after its time waits for the end of the pipe, but not for ever.
                 history_by = silent - PIPE_WAIT if silent - waited >= MINUTE else 0
@@ -118,12 +132,12 @@ class _Feed:
         if not self.stop:
             self.engine.advance(wall_now())
 
-    def _take(self, batch: Iterable[Outcome]) -> None:
+    def _take(self, outcomes: Iterable[Outcome]) -> None:
         """Takes a batch while it is read; where that ends in an InputError, what came before is taken first."""
         few: list[Outcome] = []
         broken = None
         try:
-            for outcome in batch:
+            for outcome in outcomes:
                 few.append(outcome)
                 if len(few) == CHUNK_INPUTS:
                     self.engine.step(few)
@@ -153,7 +167,7 @@ class _Feed:
         broken = None
         try:
             for batch in self._batches(lambda: history.count + self.engine.counts.read):
-                for outcome in batch:
+                for outcome in batch.outcomes:
                     if isinstance(outcome, Event):
                         events.append(outcome)
                     else:
@@ -186,13 +200,22 @@ class _Feed:
             self.engine.advance(now, stepwise=True)
         return now
 
-    def _batches(self, read: Callable[[], int]) -> Iterator[Iterable[Outcome]]:
-        return batches(self.sources, self.intake, self.stop, self.progress, read)
+    def _batches(self, read: Callable[[], int]) -> Iterator[Batch]:
+        for batch in batches(self.sources, self.intake, self.stop, self.progress, read):
+            yield replace(batch, outcomes=self._looked_at(batch.outcomes)) if self.known.count else batch
+
+    def _looked_at(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        return looked_at(outcomes, self.memory, self._remind)
+
+    def _remind(self, doubtful: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """What is known is taken as any other input, and is a duplicate then."""
+        self.engine.remember(self.known.among(doubtful))
+        return ()
 
 
 def batches(
     sources: Sequence[Source], intake: Intake, stop: Stop, progress: Progress, read: Callable[[], int]
-) -> Iterator[Iterable[Outcome]]:
+) -> Iterator[Batch]:
     """Batches of all sources one after the other, until somebody asks to stop; each must be read to its end."""
     for number, source in enumerate(sources):
         consumed: list[int | None] = [0, None]

@@ -77,7 +77,7 @@ def send(
     from rapport.replay import cluster as cluster_replay
 
     sources, cut = _originals(cluster.data, ids)
-    return cluster_replay.run(cluster, plan_folder.load(plan), sources, progress), cut
+    return cluster_replay.run(cluster, plan_folder.load(plan), sources, progress, tables=cluster.data), cut
 
 
 def _originals(data: Path, ids: Sequence[str]) -> tuple[list[Source], int]:

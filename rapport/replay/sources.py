@@ -6,6 +6,7 @@ that what came in is committed and timers are looked at while it is silent.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,19 +30,30 @@ Seen = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """A run of at most `BATCH` outcomes, to be read once."""
+
+    outcomes: Iterable[Outcome]
+    piped: bool = False
+    """From a source that may fall silent and never end."""
+    silent: bool = False
+    """Its source had nothing more at hand when it was closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     name: str
     outcomes: Callable[[Intake, Seen], Iterator[Outcome]]
     may_wait: bool = False
 
-    def batches(self, intake: Intake, seen: Seen) -> Iterator[Iterable[Outcome]]:
+    def batches(self, intake: Intake, seen: Seen) -> Iterator[Batch]:
         """Each batch is made while it is read: read it to its end before asking for the next."""
         outcomes = self.outcomes(intake, seen)
         if self.may_wait:
             yield from _patient(outcomes)
         else:
             for first in outcomes:
-                yield chain((first,), islice(outcomes, BATCH - 1))
+                yield Batch(chain((first,), islice(outcomes, BATCH - 1)))
 
 
 def files(names: Iterable[str]) -> list[Source]:
@@ -49,22 +61,23 @@ def files(names: Iterable[str]) -> list[Source]:
     sources = []
     for name in names:
         if name == "-":
-            sources.append(Source("stdin", _lines(name, "stdin"), may_wait=True))
+            sources.append(Source("stdin", _lines(name, "stdin", piped=True), may_wait=True))
             continue
         path = Path(name)
         if path.is_dir():
             raise UsageError(f"{name} is a folder; name the files in it, for example {name.rstrip('/')}/*.ndjson")
         if not path.exists():
             raise UsageError(f"{name}: no such file")
-        sources.append(Source(path.name, _lines(name, path.name), may_wait=not path.is_file()))
+        piped = not path.is_file()
+        sources.append(Source(path.name, _lines(name, path.name, piped), may_wait=piped))
     return sources
 
 
-def _lines(path: str, name: str) -> Callable[[Intake, Seen], Iterator[Outcome]]:
+def _lines(path: str, name: str, piped: bool) -> Callable[[Intake, Seen], Iterator[Outcome]]:
     def outcomes(intake: Intake, seen: Seen) -> Iterator[Outcome]:
         from ingest.files import read_lines
 
-        return intake.lines(read_lines(path, seen), name)
+        return intake.lines(read_lines(path, seen), name, secrets.token_hex(4) if piped else "")
 
     return outcomes
 
@@ -87,17 +100,7 @@ def kept(originals: Iterable[bytes], name: str) -> Source:
     return Source(name, lambda intake, _seen: intake.lines(originals, name))
 
 
-def is_piped(batch: Iterable[Outcome]) -> bool:
-    """Whether it comes from a source that may fall silent and never end."""
-    return isinstance(batch, list)
-
-
-def is_silent(batch: Iterable[Outcome]) -> bool:
-    """Whether its source had nothing more at hand when the batch was closed."""
-    return isinstance(batch, list) and len(batch) < BATCH
-
-
-def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+def _patient(outcomes: Iterator[Outcome]) -> Iterator[Batch]:
     """Batches that close when they are full or when their time is over; then they may be empty.
 
     Only a thread can wait for input and leave the main one free to commit, to fire timers and to hear a signal.
@@ -121,11 +124,11 @@ def _patient(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
                 item = queue.get(timeout=max(0.0, closing - time.monotonic()))
                 if item is None or isinstance(item, BaseException):
                     if batch:
-                        yield batch
+                        yield Batch(batch, piped=True, silent=True)
                     if item is not None:
                         raise item
                     return
                 batch.append(item)
         except Empty:
             pass
-        yield batch
+        yield Batch(batch, piped=True, silent=len(batch) < BATCH)

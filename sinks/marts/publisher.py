@@ -131,14 +131,19 @@ def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
     """
     sources = []
     for version in sorted({file.schema for file in files}):
-        paths = (str(lake_root / file.path) for file in files if file.schema == version)
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        source = file_list(lake_root, [file for file in files if file.schema == version])
         columns = ", ".join(_column(field, LAYOUTS[topic].has(field.name, version)) for field in LAYOUTS[topic].schema)
-        sources.append(f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)")
+        sources.append(f"SELECT {columns} FROM {source}")
     if not sources:
         nothing = ", ".join(_column(field, there=False) for field in LAYOUTS[topic].schema)
         sources.append(f"SELECT {nothing} WHERE false")
     return f"CREATE VIEW raw.{topic} AS {' UNION ALL '.join(sources)}"
+
+
+def file_list(lake_root: Path, files: Sequence[DataFile]) -> str:
+    """The files as a table of SQL."""
+    paths = ", ".join("'" + str(lake_root / file.path).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{paths}], hive_partitioning = false)"
 
 
 def _column(field: pa.Field, there: bool) -> str:

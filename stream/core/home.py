@@ -66,7 +66,7 @@ class Home(Waits):
         if event.received_at > self.newest:
             self.newest = event.received_at
         key = event.identifiers[0]
-        mark = MESSAGE_ID + key.encode() + b"\0" + event.message_id.encode()
+        mark = _mark(event)
         seen = rows.get(mark)
         if seen is not None and event.received_at - int.from_bytes(seen, "big") < self._forget_after:
             self.effects.duplicate += 1
@@ -92,11 +92,16 @@ class Home(Waits):
     def reject(self, rejected: Rejected, now: int) -> None:
         """Refused input: recorded once, however often the same source is replayed."""
         self.effects.refused["events"] += 1
-        mark = MESSAGE_ID + b"\0" + rejected.rejection_id.encode()
+        mark = _mark(rejected)
         seen = self._rows.get(mark)
         if seen is None or now - int.from_bytes(seen, "big") >= self._forget_after:
             self._rows.put(mark, now.to_bytes(8, "big"))
             self.effects.rejected.append(rejected)
+
+    def remember_id(self, known: Event | Rejected) -> None:
+        """Keeps an id that was taken longer ago than ids are remembered: taken now, it is a duplicate."""
+        at = known.received_at if isinstance(known, Event) else known.rejected_at
+        self._rows.put(_mark(known), at.to_bytes(8, "big"))
 
     def _ask(self, key: str, event: Event) -> None:
         """Asks the linker about the event's strongest identifier with each other one, at most daily a pair."""
@@ -275,3 +280,10 @@ class Home(Waits):
         parts = bundled(pieces)
         for part in parts:
             self._send(Transfer(to, part, 1, self.reached.by, part is not parts[-1], self.reached.history_by), now)
+
+
+def _mark(taken: Event | Rejected) -> bytes:
+    """The row that says that this has been taken."""
+    if isinstance(taken, Event):
+        return MESSAGE_ID + taken.identifiers[0].encode() + b"\0" + taken.message_id.encode()
+    return MESSAGE_ID + b"\0" + taken.rejection_id.encode()

@@ -26,10 +26,21 @@ class Intake:
     def __init__(self, plan: Plan, now: Callable[[], int]) -> None:
         self._settings = plan.identity
         self._now = now
+        self._pipes: list[Ordinals] = []
 
-    def lines(self, lines: Iterable[bytes | Oversized], source: str) -> Iterator[Event | Rejected]:
-        """JSON lines: one event each, or a batch as SDKs post it. Blank lines are nothing."""
-        ordinals = Ordinals()
+    @property
+    def unique(self) -> int:
+        """Events from pipes that state neither an id nor a time: each counts, whatever came before."""
+        return sum(each.unique for each in self._pipes)
+
+    def lines(self, lines: Iterable[bytes | Oversized], source: str, pipe: str = "") -> Iterator[Event | Rejected]:
+        """JSON lines: one event each, or a batch as SDKs post it. Blank lines are nothing.
+
+        `pipe` is a text of this run alone where the source can never be read again (see `Ordinals`).
+        """
+        ordinals = Ordinals(pipe)
+        if pipe:
+            self._pipes.append(ordinals)
         refusals: Counter[str] = Counter()
         place = 0
         for line in lines:

@@ -92,6 +92,8 @@ class Engine:
         self.counts.profiles = state.get("profiles", 0)
         self._inputs: list[Event | Rejected] = []
         """Those of the batch in hand."""
+        self._reminded: list[Event | Rejected] = []
+        """What was said, since the last commit, to have been taken long ago."""
         self._facts: list[pa.RecordBatch] = []
         """Those of the batch in hand, in columns."""
         self._advanced_at = 0
@@ -155,6 +157,12 @@ class Engine:
         except _Failed as failed:
             self._take_again(failed)
 
+    def remember(self, inputs: Sequence[Event | Rejected]) -> None:
+        """These were taken before, longer ago than is remembered: taken again, they are duplicates."""
+        self._reminded += inputs
+        for each in inputs:
+            self._home.remember_id(each)
+
     def advance(self, now: int, *, history_by: int | None = None, stepwise: bool = False) -> None:
         """All input up to `now` has been taken: fires what is due by then, and commits what came of it.
 
@@ -205,6 +213,8 @@ class Engine:
             self._inputs[failed.place] = _refused(self._inputs[failed.place], failed)
             self._facts = []
             self._open_lanes()
+            for each in self._reminded:
+                self._home.remember_id(each)
             try:
                 for first in range(0, len(self._inputs), CHUNK_INPUTS):
                     self._take(first, self._inputs[first : first + CHUNK_INPUTS])
@@ -262,7 +272,7 @@ class Engine:
         """Commits what was taken with all its effects, then lets Parquet files be written where enough has gathered."""
         self._columns_of_facts()
         effects = self._homes.drain()
-        read, self._inputs = len(self._inputs), []
+        read, self._inputs, self._reminded = len(self._inputs), [], []
         wall = self._home.newest
         rows = {**self._homes.changes(wall), **self._linker.changes(wall)}
         if not rows and not read:

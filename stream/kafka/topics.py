@@ -57,6 +57,20 @@ def check(cluster: Cluster) -> list[Difference]:
         return list(_differences(client, cluster))
 
 
+def begins_after(cluster: Cluster, name: str, instant: int) -> bool:
+    """Whether everything that a topic ever held is still there and came after an instant. Raises ClusterError."""
+    from kafka import TopicPartition
+
+    topic = cluster.topic(name)
+    with admin(cluster) as client:
+        [described] = client.describe_topics([topic])
+        logs = [TopicPartition(topic, each["partition_index"]) for each in described["partitions"]]
+        first, last, after = (
+            client.list_partition_offsets(dict.fromkeys(logs, which)) for which in (-2, -1, instant // 1_000)
+        )
+    return all(first[log].offset == 0 and (after[log].offset == 0 or last[log].offset == 0) for log in logs)
+
+
 def wanted(topic: Topic, cluster: Cluster) -> Mapping[str, str]:
     """The settings a topic should have on this cluster."""
     if cluster.replication is not None and cluster.replication >= SAFE_COPIES:
