@@ -154,6 +154,8 @@ def test_a_time_of_day_is_a_text_in_quotes() -> None:
         "{total: {at_least: 1,500}}",
         "{total: {at_least: 5, at_most: 1,500.75}}",
         "{total: 1,500}",
+        "{total: {above: 2,5 Mio}}",
+        "{total: {above: 12,5%}}",
         "{context.value: {below: 1k}}",
     ],
 )

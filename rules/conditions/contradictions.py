@@ -159,9 +159,9 @@ class _Texts:
 
     def __init__(self, literals: Sequence[Literal]) -> None:
         self.few: set[str] | None = None
-        self.lower: list[tuple[str, bool]] = []
-        """(bound, whether the text may equal it)."""
+        self.lower: list[str] = []
         self.upper: list[tuple[str, bool]] = []
+        """(bound, whether the text may equal it)."""
         self.numeric = False
         self.excluded = False
         """No text at all can do."""
@@ -185,8 +185,10 @@ class _Texts:
                 self.numeric |= holds
                 return
             operator = operator if holds else _MIRRORED[operator]
-            bounds = self.lower if operator in ("at_least", "above") else self.upper
-            bounds.append((text, operator.startswith("at_")))
+            if operator in ("at_least", "above"):
+                self.lower.append(text)
+            else:
+                self.upper.append((text, operator == "at_most"))
         elif not texts:
             self.excluded |= holds
         elif operator == "contains":
@@ -213,26 +215,23 @@ def _some_numeric_text(asked: _Texts, literals: Sequence[Literal]) -> bool:
         return False
     if any(set(part) - _NUMERIC for part in (*asked.begins, *asked.holds)):
         return False
-    too_high = any(bound >= _ABOVE_NUMERIC for bound, _ in asked.lower)
+    too_high = any(bound >= _ABOVE_NUMERIC for bound in asked.lower)
     return not too_high and all(bound >= _BELOW_NUMERIC for bound, _ in asked.upper)
 
 
 def _within_bounds(asked: _Texts, literals: Sequence[Literal]) -> bool:
-    lower = max(asked.lower, key=lambda bound: (bound[0], not bound[1]), default=("", True))
+    lower = max(asked.lower, default="")
     begin = max(asked.begins, key=len, default="")
-    if not asked.upper:
-        return begin >= lower[0] or lower[0].startswith(begin)
-    upper = min(asked.upper)
-    if lower[0] > upper[0]:
-        return False
-    if lower[0] == upper[0]:
-        return _all_meet(literals, lower[0])
-    if begin > upper[0] or (begin == upper[0] and not upper[1]):
-        return False
-    common = _common_beginning(lower[0], upper[0])
-    if any(common.startswith(each) for each in asked.begins_not):
-        return False
-    return begin >= lower[0] or lower[0].startswith(begin)
+    if asked.upper:
+        upper, may_equal = min(asked.upper)
+        if lower == upper:
+            return _all_meet(literals, lower)
+        if lower > upper or begin > upper or (begin == upper and not may_equal):
+            return False
+        common = _common_beginning(lower, upper)
+        if any(common.startswith(each) for each in asked.begins_not):
+            return False
+    return begin >= lower or lower.startswith(begin)
 
 
 def _common_beginning(one: str, other: str) -> str:

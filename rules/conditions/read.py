@@ -16,7 +16,7 @@ from schemas.yaml.strict import Sequence as SequenceNode
 
 _ROOTS = ("properties", "context", "traits")
 _STEPS_LIMIT = 10
-_REST = re.compile(r"[0-9][0-9_.,]*[^\W\d_]*|[0-9]+ ?[%€]?")
+_REST = re.compile(r"[0-9][0-9_.,]* ?([^\W\d_]+\.?|[%€$£])?")
 
 
 def field(reader: PlanReader, node: Node, what: str) -> Path | None:
@@ -34,9 +34,15 @@ def _path(reader: PlanReader, node: Node, text: str) -> Path | None:
             node, f"This version does not know `{first}.` fields yet; use the event's own, traits or context."
         )
         return None
+    return path_of(text)
+
+
+def path_of(text: str) -> Path:
+    """Where a field lies that is written like `total`, `context.page.path` or `traits.city`."""
+    first, *rest = text.split(".")
     if rest and first in _ROOTS:
         return Path(first, tuple(rest))  # type: ignore[arg-type]
-    return Path("properties", tuple(steps))
+    return Path("properties", (first, *rest))
 
 
 def where(reader: PlanReader, node: Node, what: str) -> Condition | None:
