@@ -137,6 +137,11 @@ def test_a_bound_that_is_text_is_compared_as_text(operator: str, text: str) -> N
     assert problems(f'where: {{x: {{{operator}: "{text}"}}}}') == []
 
 
+def test_a_bound_is_not_blank() -> None:
+    assert problems('where: {x: {at_least: " "}}') == ["7:25: rule `r`: at_least of `x` is blank; fill it."]
+    assert problems('where: {x: ""}') == []
+
+
 def test_a_time_of_day_is_a_text_in_quotes() -> None:
     assert problems('where: {at: {at_least: "09:30", below: "17:00:30"}}') == []
     (problem,) = problems("where: {at: {at_least: 09:30}}")

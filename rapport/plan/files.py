@@ -28,18 +28,18 @@ _NOTES = (".md",)
 
 def yaml_files(folder: Path, problems: list[Problem]) -> list[Path]:
     """The plan files of a folder, in the order in which they are reported; what cannot be looked at is a problem."""
-    found: dict[tuple[int, int], Path] = {}
+    found: dict[Path, Path] = {}
     for path in sorted(_below(folder, problems), key=lambda path: (path.is_symlink(), path)):
         if path.suffix in YAML:
             try:
-                status = path.stat()
+                mode = path.stat().st_mode
             except OSError as error:
                 problems.append(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}"))
                 continue
-            if not S_ISREG(status.st_mode):
+            if not S_ISREG(mode):
                 problems.append(Problem(str(path), 0, 0, "is no file; remove it"))
                 continue
-            found.setdefault((status.st_dev, status.st_ino), path)
+            found.setdefault(path.resolve(), path)
     return sorted(found.values())
 
 
@@ -99,21 +99,20 @@ def _like_yaml(name: str) -> bool:
 
 def _below(folder: Path, problems: list[Problem]) -> Iterator[Path]:
     """Every visible file below. A folder that several links lead to, or one lead back to, is entered once."""
-    entered: set[tuple[int, int]] = set()
+    entered: set[Path] = set()
     waiting = deque([folder])
     while waiting:
         here = waiting.popleft()
         try:
-            status = here.stat()
             found = _visible(here)
         except FileNotFoundError:
             continue
         except OSError as error:
             problems.append(Problem(str(here), 0, 0, f"cannot be read: {error.strerror}"))
             continue
-        if (status.st_dev, status.st_ino) in entered:
+        if here.resolve() in entered:
             continue
-        entered.add((status.st_dev, status.st_ino))
+        entered.add(here.resolve())
         for path in found:
             if not path.is_dir():
                 yield path

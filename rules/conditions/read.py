@@ -166,6 +166,8 @@ def _bound(reader: PlanReader, node: Node, what: str) -> Value | None:
         reader.problem(node, f'{what} is the text "{value}"; remove the quotes to compare numbers.')
         return None
     meant = _number_meant(reader, node, value)
+    if isinstance(value, str) and meant is None:
+        return reader.text(node, what)
     if isinstance(value, str) and meant is not None:
         advice = lookalikes.advice(value, meant)
         reader.problem(node, f"{what} is the text `{shown(value)}`, not a number; {advice}.")

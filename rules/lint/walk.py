@@ -64,10 +64,10 @@ class _Rule:
             self._event(node)
         self._where(_under(when, "where"), event)
         self._where(_under(awaited, "where"), other)
-        self._field(_under(when, "key"), event)
+        self._key(_under(when, "key"), event)
         for same in (_under(when, "same"), _under(awaited, "same")):
-            self._field(same, event)
-            self._field(same, other)
+            self._key(same, event)
+            self._key(same, other)
         for action in _items(_under(self._node, "then")):
             for name in ("to", "message", "body"):
                 self._placeholders(_under(action, name))
@@ -113,6 +113,13 @@ class _Rule:
                 self._doubt(node, f"no context is known to have `{shown(name)}`; did you mean `context.{other}`?")
         else:
             self._property(node, path.steps[0], event)
+
+    def _key(self, node: Node | None, event: str) -> None:
+        self._field(node, event)
+        if node is not None and WORDS.get(event, {}).get(_text(node)) in ("list", "products"):
+            self._doubt(
+                node, f"`{_text(node)}` is a list, and an event with a list there does nothing; name one value."
+            )
 
     def _property(self, node: Node, name: str, event: str) -> None:
         known = self._seen.known_fields(event)
