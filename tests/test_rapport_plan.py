@@ -187,6 +187,17 @@ def test_what_is_called_a_rule_file_and_is_none_is_a_problem(tmp_path, name, wha
         plan_folder.load(plan)
 
 
+@pytest.mark.parametrize("name", ["identity.yaml", "identity.yml", "plan.yaml"])
+def test_a_settings_file_that_is_there_and_cannot_be_read_is_a_problem(tmp_path, name):
+    (tmp_path / name).symlink_to("nowhere.yaml")
+    with pytest.raises(PlanError, match=f"{name}: cannot be read: No such file"):
+        plan_folder.load(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(PlanError, match=f"{name}: cannot be read: Is a directory"):
+        plan_folder.load(tmp_path)
+
+
 def test_a_file_that_looks_like_a_part_of_the_plan_and_is_not_read_is_named(rapport, tmp_path):
     plan = written(tmp_path / "plan", a=rule("a"))
     litter = {

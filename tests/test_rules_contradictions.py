@@ -333,7 +333,9 @@ CONDITIONS: st.SearchStrategy[Condition] = st.recursive(
     ),
     max_leaves=8,
 )
-VALUES = SCALARS | st.sampled_from([None, 2, 3, 100, "abc", "aa", "6", "-3", "2026-05-05", [], [5, "a"], ["ab"], {}])
+VALUES = SCALARS | st.sampled_from(
+    [None, 2, 3, 100, "abc", "aa", "6", "-3", "+7", "1e3", "$5", "EUR 5", "1,5", "2026-05-05", [], [5, "a"], ["ab"], {}]
+)
 EVENTS = st.fixed_dictionaries({}, optional={"a": VALUES | st.fixed_dictionaries({"b": VALUES})})
 
 

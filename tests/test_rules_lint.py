@@ -273,6 +273,11 @@ def test_a_value_that_its_field_never_has_is_told(event: str, where: str, told: 
     assert warned("Own Event", where) == []
 
 
+def test_one_warning_a_value_is_enough() -> None:
+    assert len(warned("Product Viewed", '{quantity: "true"}')) == 1
+    assert len(warned("Survey Answered", '{score: " >= 5 "}')) == 1
+
+
 def test_values_that_their_fields_may_have_are_fine() -> None:
     assert warned("Product Viewed", '{quantity: 2, price: "19.99", name: {at_least: m}, sku: {contains: "5"}}') == []
     assert warned("Order Completed", "{order_id: {at_least: 5}, products: {exists: true}, total: [5, 6.5]}") == []

@@ -12,15 +12,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise, product
 from typing import Any, NamedTuple
 
-from rules.conditions.operators import OPERATORS
+from rules.conditions.operators import NUMERIC_BEGINNINGS, NUMERIC_SIGNS, OPERATORS
 from rules.language.model import Compare, Condition, Path, Value
 
 ALTERNATIVES_LIMIT = 1_000
 """A condition with more is taken to be possible."""
 _OBJECT = {"": 0}
-_NUMERIC = frozenset("0123456789+-.eE")
-_ABOVE_NUMERIC, _BELOW_NUMERIC = ":", "+"
-"""Texts of numbers lie between these two."""
 _MIRRORED = {"at_least": "below", "above": "at_most", "at_most": "above", "below": "at_least"}
 
 
@@ -213,10 +210,10 @@ def _some_numeric_text(asked: _Texts, literals: Sequence[Literal]) -> bool:
     ordered = [each for each in literals if each.compare.operator in _MIRRORED and _is_number(_operands(each)[0])]
     if not any(_all_meet(ordered, number) for number in _numbers(ordered)):
         return False
-    if any(set(part) - _NUMERIC for part in (*asked.begins, *asked.holds)):
+    if any(set(part) - NUMERIC_SIGNS for part in (*asked.begins, *asked.holds)):
         return False
-    too_high = any(bound >= _ABOVE_NUMERIC for bound in asked.lower)
-    return not too_high and all(bound >= _BELOW_NUMERIC for bound, _ in asked.upper)
+    first, last = min(NUMERIC_BEGINNINGS), max(NUMERIC_BEGINNINGS)
+    return all(bound[:1] <= last for bound in asked.lower) and all(bound >= first for bound, _ in asked.upper)
 
 
 def _within_bounds(asked: _Texts, literals: Sequence[Literal]) -> bool:
