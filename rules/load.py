@@ -89,7 +89,7 @@ def _check_together(reader: PlanReader, node: Node, found: Mapping[str, Any]) ->
 
 
 def _check_fields(reader: PlanReader, node: Node, found: Mapping[str, Any]) -> None:
-    """An event without a value for `key` or `same` does nothing, so no `where` may ask for its absence."""
+    """An event without a value for `key` or `same` cannot be used, so no `where` may ask for its absence."""
     own, awaited = found.get("where"), found.get("not_followed_by") or {}
     key, same = found.get("key"), awaited.get("same", found.get("same"))
     needed = (("key", key, own), ("same", same, own), ("same", same, awaited.get("where")))

@@ -232,6 +232,10 @@ TRUE = {
         ("{rule: cart}", "{rule: cart, run_key: c1}"),
     ),
     "the more told first": ((CARTED, CARTED.replace("c1", "c2")), ("{rule: cart, run_key: c2}", "{rule: cart}")),
+    "an event that cannot be used": (
+        (CARTED.replace("cart_id: c1", "cart_id: [c1]"),),
+        ('{rule: cart, run_key: m1, verdict: unusable, at: "2026-03-02T10:00:00Z"}',),
+    ),
     "an old event starts nothing": (
         ('{at: "2026-03-09", timestamp: "2026-03-02", event: Signed Up, userId: u}',),
         (),

@@ -287,7 +287,7 @@ def test_values_that_their_fields_may_have_are_fine() -> None:
 @pytest.mark.parametrize("more", ["\n  key: products", "\n  not_followed_by: {event: x, same: products}\n  within: 1h"])
 def test_a_list_is_no_key(more: str) -> None:
     (found,) = warned(more=more)
-    assert found.endswith("`products` is a list, and an event with a list there does nothing; name one value.")
+    assert found.endswith("`products` is a list, and an event with a list there cannot be used; name one value.")
 
 
 # --- alternatives ---------------------------------------------------------------------------------------------------

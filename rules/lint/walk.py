@@ -118,7 +118,7 @@ class _Rule:
         self._field(node, event)
         if node is not None and WORDS.get(event, {}).get(_text(node)) in ("list", "products"):
             self._doubt(
-                node, f"`{_text(node)}` is a list, and an event with a list there does nothing; name one value."
+                node, f"`{_text(node)}` is a list, and an event with a list there cannot be used; name one value."
             )
 
     def _property(self, node: Node, name: str, event: str) -> None:
