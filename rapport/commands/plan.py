@@ -127,16 +127,17 @@ def _told(decision: Mapping[str, str]) -> str:
 
 
 def _seen(data: Path, rules: tuple[Rule, ...]) -> Seen:
-    """What the data folder shows; nothing where none was named and the usual one holds nothing yet."""
+    """What the data folder shows. A plan is checked before there are data, too: then nothing is seen."""
     from rapport.plan.seen import seen_in
+    from rapport.terminal import output
     from rules.lint.names import NOTHING
-    from schemas.errors import NotPublished
+    from schemas.errors import QueryError
 
     try:
         return seen_in(data, rules)
-    except NotPublished:
+    except QueryError as error:
         if data != DATA:
-            raise
+            output.say(f"Names are compared with the vocabulary only: {error}")
         return NOTHING
 
 

@@ -96,7 +96,7 @@ class _Rule:
     def _field(self, node: Node | None, event: str) -> None:
         if node is None or not event:
             return
-        text = node.source if isinstance(node, Scalar) else ""
+        text = _text(node)
         path = path_of(text)
         if path.root == "traits":
             if event not in OWN_TRAITS:
