@@ -312,6 +312,16 @@ def test_a_key_that_the_conditions_exclude_is_refused(when: str) -> None:
     assert "takes only events without one" in problem
 
 
+def test_of_very_many_conditions_on_a_field_the_two_are_found_at_once() -> None:
+    others = ", ".join(f"{{x: {{is_not: {number}}}}}" for number in range(2_000))
+    (problem,) = problems(f"where: {{all: [{{x: {{above: 7}}}}, {others}, {{x: {{below: 7}}}}, {others}]}}")
+    assert "`x` cannot be `above: 7` and `below: 7` at once" in problem
+    three = problems("where: {x: {one_of: [1, 2]}, all: [{x: {is_not: 1}}, {x: {is_not: 2}}, {x: {is_not: 3}}]}")
+    assert [each.split("be ")[1] for each in three] == [
+        "`one_of: [1, 2]` and `is_not: 1` and `is_not: 2` at once; change one of them."
+    ]
+
+
 def test_a_condition_with_very_many_alternatives_is_taken_to_be_possible() -> None:
     either = "{any: [{x: 1}, {x: 2}, {x: 3}, {x: 4}]}"
     assert problems(f"where: {{all: [{', '.join([either] * 12)}, {{x: 9}}]}}") == []

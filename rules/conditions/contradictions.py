@@ -8,8 +8,9 @@ kinds of few values, are tried out with the operators themselves; of texts only 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise, product
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 from rules.conditions.operators import NUMERIC_BEGINNINGS, NUMERIC_SIGNS, OPERATORS
@@ -75,7 +76,7 @@ def _conflict(literals: Sequence[Literal]) -> tuple[Literal, ...]:
         fields.setdefault(each.compare.field, []).append(each)
     for found in fields.values():
         if not _possible(found):
-            return next((few for few in _few(found) if not _possible(few)), tuple(found))
+            return _fewest(found)
     for outer, inner in _nested(fields):
         if not _may_miss(fields[inner]) and not _all_meet(fields[outer], _OBJECT):
             wrong = next(each for each in fields[outer] if not each.meets(_OBJECT))
@@ -83,9 +84,13 @@ def _conflict(literals: Sequence[Literal]) -> tuple[Literal, ...]:
     return ()
 
 
-def _few(literals: Sequence[Literal]) -> Iterator[tuple[Literal, ...]]:
-    for size in (1, 2):
-        yield from combinations(literals, size)
+def _fewest(literals: Sequence[Literal]) -> tuple[Literal, ...]:
+    """Of literals that exclude each other the first that earlier ones exclude, with the one that does, or with all."""
+    end = bisect_left(range(1, len(literals) + 1), True, key=lambda end: not _possible(literals[:end])) + 1
+    last = literals[end - 1]
+    if not _possible((last,)):
+        return (last,)
+    return next(((each, last) for each in literals[:end] if not _possible((each, last))), tuple(literals[:end]))
 
 
 def _nested(fields: dict[Path, list[Literal]]) -> Iterator[tuple[Path, Path]]:
@@ -106,6 +111,8 @@ def _all_meet(literals: Sequence[Literal], value: Any) -> bool:
 
 def _possible(literals: Sequence[Literal]) -> bool:
     """Whether some value of one field meets all of them."""
+    literals = sorted(literals, key=lambda each: each.compare.operator in ("equals", "one_of", "is_not"))
+    # Bounds first, most numbers fail there; and first the numbers that nobody names, which most exclusions let pass.
     simple = (None, True, False, _OBJECT, _shortest_list(literals))
     if any(_all_meet(literals, value) for value in (*simple, *_numbers(literals))):
         return True
@@ -135,7 +142,7 @@ def _numbers(literals: Sequence[Literal]) -> list[float]:
         between.append(low / 2 + high / 2)
         if isinstance(low, int) and isinstance(high, int):
             between.append((low + high) // 2)
-    return [each for each in (*known, *between, *outside) if math.isfinite(each)]
+    return [each for each in (*outside, *between, *known) if math.isfinite(each)]
 
 
 def _is_number(value: Value) -> bool:
