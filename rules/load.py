@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rules.actions.read import actions
-from rules.conditions.read import field, where
+from rules.conditions.read import field, never_with, where
 from rules.evaluator import RuleSet
 from rules.language import tables
 from rules.language.keys import Read, choice, name, read_keys, word
@@ -68,6 +68,7 @@ def _rule(file: str, node: Node, stated: Scalar | None, problems: list[Problem])
 def _when(reader: PlanReader, node: Node, what: str) -> When | None:
     found = read_keys(reader, node, what, tables.WHEN, _WHEN, tables.LATER_WHEN)
     _check_together(reader, node, found)
+    _check_fields(reader, node, found)
     if not found.get("event"):
         return None
     return When(found["event"], found.get("where"), _window(found), found.get("key"))
@@ -85,6 +86,25 @@ def _check_together(reader: PlanReader, node: Node, found: Mapping[str, Any]) ->
         reader.problem(places["not_followed_by"], message)
     if "same" in found and "same" in (found["not_followed_by"] or {}):
         reader.problem(places["same"], "`same` is in `not_followed_by`, too; keep one.")
+
+
+def _check_fields(reader: PlanReader, node: Node, found: Mapping[str, Any]) -> None:
+    """An event without a value for `key` or `same` cannot be used, so no `where` may ask for its absence."""
+    own, awaited = found.get("where"), found.get("not_followed_by") or {}
+    key, same = found.get("key"), awaited.get("same", found.get("same"))
+    needed = (("key", key, own), ("same", same, own), ("same", same, awaited.get("where")))
+    for what, path, condition in needed:
+        if path is not None and never_with(condition, path):
+            message = (
+                f"`{what}` needs a value of `{path}`, and `where` takes only events without one; change one of them."
+            )
+            reader.problem(_place(node, what), message)
+
+
+def _place(node: Node, name: str) -> Node:
+    """Where a key's value stands: in `when`, else in its `not_followed_by`."""
+    entries = node.entries if isinstance(node, MappingNode) else {}
+    return entries[name][1] if name in entries else _place(entries["not_followed_by"][1], name)
 
 
 def _window(found: Mapping[str, Any]) -> Window | None:

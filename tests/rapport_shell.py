@@ -99,3 +99,11 @@ def assert_same(one: dict[str, list[tuple[Any, ...]]], other: dict[str, list[tup
                 f"{table}: {len(rows)} and {len(other[table])} rows; only in the first {sorted(mine - theirs)[:3]}, "
                 f"only in the second {sorted(theirs - mine)[:3]}"
             )
+
+
+def listing(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file and folder below: name, time of its last change, content."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *folder.rglob("*")]
+    }

@@ -44,7 +44,18 @@ LOCAL = {
     "identity split": ("user_id:ann", "email:ann@example.com"),
 }
 """Commands on a data folder, and their other arguments."""
-ELSEWHERE = {"init", "replay", "import", "query", "demo", "rules check", "topics create", "topics check", "sink"}
+ELSEWHERE = {
+    "init",
+    "replay",
+    "import",
+    "query",
+    "demo",
+    "rules check",
+    "rules test",
+    "topics create",
+    "topics check",
+    "sink",
+}
 WAIT_TIMEOUT = 90.0
 
 
@@ -99,11 +110,14 @@ def test_what_a_command_on_a_data_folder_prints(
 def test_what_a_command_on_a_plan_prints(rapport: Callable[..., Ended], tmp_path: Path) -> None:
     plan = tmp_path / "plan"
     assert set(printed(rapport("init", plan, "--json"))) == fields("init")[0]
-    assert set(printed(rapport("rules", "check", plan, "--json"))) == {"ok", "rules"}
+    assert set(printed(rapport("rules", "check", plan, "--json"))) == {"ok", "plan", "rules", "warnings"}
+    assert set(printed(rapport("rules", "test", plan, "--json"))) == {"ok", "tests"}
     (plan / "identity.yaml").write_text("prioritee: [email]\n")
-    refused = rapport("rules", "check", plan, "--json")
-    assert (refused.code, set(orjson.loads(refused.out))) == (1, {"ok", "problems"})
-    assert fields("rules check") == [{"ok", "rules", "problems"}]
+    for command in ("check", "test"):
+        refused = rapport("rules", command, plan, "--json")
+        assert (refused.code, set(orjson.loads(refused.out))) == (1, {"ok", "problems"})
+    assert fields("rules check") == [{"ok", "plan", "rules", "warnings", "problems"}]
+    assert fields("rules test") == [{"ok", "tests", "problems"}]
 
 
 def test_what_the_demo_prints(rapport: Callable[..., Ended], tmp_path: Path) -> None:

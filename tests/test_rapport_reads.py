@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Ended
+from rapport_shell import listing
 from sinks.columns.rows import record_batch
 from sinks.lake.chain import Chain
 from sinks_samples import event
@@ -45,14 +46,6 @@ READING = (
     ("doctor",),
 )
 Rapport = Callable[..., Ended]
-
-
-def listing(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file and folder below: name, time of its last change, content."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
-        for path in [folder, *folder.rglob("*")]
-    }
 
 
 @pytest.fixture

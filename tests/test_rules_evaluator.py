@@ -194,7 +194,7 @@ JSON = st.recursive(
 @given(JSON, JSON, JSON, st.sampled_from(["Cart Updated", "Order Completed"]), st.sampled_from(["track", "identify"]))
 def test_no_body_makes_it_raise(properties: Any, traits: Any, context: Any, name: str, type_: str) -> None:
     rules = rules_of(
-        CART, "{event: Cart Updated, where: {context.x: {above: 1}, traits.x: {contains: a}}, key: context.x.x}"
+        CART, "{event: Cart Updated, where: {context.x: {above: 1}, traits.x: {contains: a}}, key: context.y.x}"
     )
     body = {"properties": properties, "traits": traits, "context": context}
     reaction = rules.on_event(event(name, type_=type_, **body))

@@ -124,7 +124,7 @@ def test_every_way_to_write_a_condition() -> None:
     context.page.path: {starts_with: /shop}
     traits.vip: true
     properties.context: x
-    context: y
+    context: x
     any: [{x: 1}, {y: {contains: z}, z: {is_not: w}}]
     none: [{all: [{q: {equals: r}}]}]
 """
@@ -144,7 +144,7 @@ def test_every_way_to_write_a_condition() -> None:
             Compare(Field("context", ("page", "path")), "starts_with", "/shop"),
             Compare(Field("traits", ("vip",)), "equals", True),
             Compare(field("context"), "equals", "x"),
-            Compare(field("context"), "equals", "y"),
+            Compare(field("context"), "equals", "x"),
             Group(
                 "any",
                 (

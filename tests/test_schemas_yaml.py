@@ -62,7 +62,7 @@ def test_every_value_knows_its_place() -> None:
     assert isinstance(items, Sequence)
     (item,) = items.items
     assert isinstance(item, Mapping)
-    assert item.entries["b"] == (Scalar(3, 5, "b", "b"), Scalar(3, 8, 5, "5"))
+    assert item.entries["b"] == (Scalar(3, 5, "b", "b", False), Scalar(3, 8, 5, "5", False))
 
 
 def test_empty_documents_are_left_out() -> None:

@@ -7,7 +7,7 @@ loaders of their packages.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -15,15 +15,13 @@ from typing import TypeVar
 import orjson
 
 from profiles.settings import DEFAULT, load_identity
+from rapport.plan.files import IDENTITY, PLAN, RULES, content, unread, yaml_files
 from rules.evaluator import RuleSet
+from rules.lint.names import NOTHING, Seen
+from rules.lint.walk import Lint, lints
 from rules.load import load_rules
 from schemas.errors import PlanError, Problem
-from schemas.yaml.strict import SIZE_LIMIT
 from stream.core.plan import Plan, load_allowance
-
-IDENTITY = ("identity.yaml", "identity.yml")
-PLAN = ("plan.yaml", "plan.yml")
-YAML = (".yaml", ".yml")
 
 T = TypeVar("T")
 
@@ -35,8 +33,12 @@ def load(folder: Path | None) -> Plan:
     if not folder.is_dir():
         raise PlanError([Problem(str(folder), 0, 0, "no such plan folder; `rapport init` makes one")])
     problems: list[Problem] = []
-    identity = _one(folder, IDENTITY, load_identity, DEFAULT, problems)
-    allowed = _one(folder, PLAN, load_allowance, Plan().allow_late_input, problems)
+    try:
+        present = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise PlanError([Problem(str(folder), 0, 0, f"cannot be read: {error.strerror}")]) from error
+    identity = _one(folder, present, IDENTITY, load_identity, DEFAULT, problems)
+    allowed = _one(folder, present, PLAN, load_allowance, Plan().allow_late_input, problems)
     rules = _rules(folder, problems)
     if problems or identity is None or rules is None or allowed is None:
         raise PlanError(problems)
@@ -50,44 +52,48 @@ def digest(plan: Plan) -> str:
     return hashlib.sha256(stated).hexdigest()[:12]
 
 
-def rule_files(folder: Path) -> list[Path]:
-    """The rule files of a plan folder, in the order in which they are reported."""
-    return sorted(path for path in (folder / "rules").rglob("*") if path.suffix in YAML and path.is_file())
+def doubts(folder: Path, plan: Plan, seen: Seen = NOTHING) -> list[Lint]:
+    """What a folder, loaded as `plan`, says and may not mean: files that are not read, no rules, lints of its rules."""
+    problems: list[Problem] = []
+    found = lints(_texts(folder, problems), seen)
+    if not plan.rules.rules:
+        found.append(Lint(str(folder / RULES), 0, 0, "there are no rules; `rapport init DIR` writes a first one."))
+    return unread(folder) + found
 
 
 def _one(
-    folder: Path, names: tuple[str, ...], read: Callable[[bytes, str], T], default: T, problems: list[Problem]
+    folder: Path,
+    present: Collection[str],
+    names: tuple[str, ...],
+    read: Callable[[bytes, str], T],
+    default: T,
+    problems: list[Problem],
 ) -> T | None:
-    """What a file that may have one of these names says."""
-    found = [folder / name for name in names if (folder / name).is_file()]
+    """What a file that may have one of these names says. `present` are the names in the folder, as they are written:
+    some file systems find `Identity.yaml` where identity.yaml is asked for."""
+    found = [folder / name for name in names if name in present]
     if len(found) > 1:
         problems.append(Problem(str(found[1]), 0, 0, f"there is a second file, {found[0].name}; keep one of them"))
     if not found:
         return default
-    content = _content(found[0], problems)
-    if content is None:
+    text = content(found[0], problems)
+    if text is None:
         return None
     try:
-        return read(content, str(found[0]))
+        return read(text, str(found[0]))
     except PlanError as error:
         problems.extend(error.problems)
         return None
 
 
 def _rules(folder: Path, problems: list[Problem]) -> RuleSet | None:
-    contents = {str(path): _content(path, problems) for path in rule_files(folder)}
     try:
-        return load_rules({file: content for file, content in contents.items() if content is not None})
+        return load_rules(_texts(folder, problems))
     except PlanError as error:
         problems.extend(error.problems)
         return None
 
 
-def _content(path: Path, problems: list[Problem]) -> bytes | None:
-    """At most a little more than a plan file may hold: its loader says what is wrong with more."""
-    try:
-        with path.open("rb") as file:
-            return file.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        problems.append(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}"))
-        return None
+def _texts(folder: Path, problems: list[Problem]) -> dict[str, bytes]:
+    texts = {str(path): content(path, problems) for path in yaml_files(folder / RULES, problems)}
+    return {file: text for file, text in texts.items() if text is not None}

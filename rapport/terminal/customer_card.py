@@ -18,7 +18,8 @@ from rapport.terminal.output import fields, minute, plain, table
 RECENT = 12
 TRAITS = 30
 NAMES = (("first_name", "last_name"), ("firstName", "lastName"), ("name",), ("full_name",))
-DONE_BY = {"send": "sent", "alert": "alerted", "webhook": "called"}
+TO_DO = {"send": "to send", "alert": "to alert", "webhook": "to call"}
+"""Triggers say what to do; nothing delivers it yet."""
 
 
 def card(customer: Mapping[str, Any]) -> list[RenderableType]:
@@ -133,16 +134,16 @@ def _triggers(triggers: list[Mapping[str, Any]]) -> RenderableType:
         "Triggers",
         ("fired", "rule", "what", "for"),
         (
-            (minute(each["fired_at"]), each["rule"], _done(each["action"], each["payload"]), each["run_key"])
+            (minute(each["fired_at"]), each["rule"], _to_do(each["action"], each["payload"]), each["run_key"])
             for each in triggers
         ),
     )
 
 
-def _done(action: str, payload: Mapping[str, Any]) -> str:
+def _to_do(action: str, payload: Mapping[str, Any]) -> str:
     target = payload.get("channel") or payload.get("name") or ", ".join(payload.get("channels", ()))
     about = payload.get("template") or payload.get("message") or ""
-    return " ".join(part for part in (DONE_BY.get(action, action), str(target), str(about)) if part)
+    return " ".join(part for part in (TO_DO.get(action, action), str(target), str(about)) if part)
 
 
 def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:

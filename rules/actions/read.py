@@ -9,7 +9,7 @@ from rules.language import tables
 from rules.language.keys import Read, choice, read_keys, word
 from rules.language.model import Action
 from schemas.yaml.reader import PlanReader, listed, suggestion
-from schemas.yaml.strict import Node, Scalar, shown
+from schemas.yaml.strict import Node, shown, value_of
 from schemas.yaml.strict import Sequence as SequenceNode
 
 _MESSAGE_LIMIT = 4_000
@@ -66,15 +66,7 @@ def _message(reader: PlanReader, node: Node, what: str) -> str | None:
 
 
 def _body(reader: PlanReader, node: Node, what: str) -> Any:
-    return None if reader.entries(node, what) is None else _json(node)
-
-
-def _json(node: Node) -> Any:
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, SequenceNode):
-        return [_json(item) for item in node.items]
-    return {name: _json(value) for name, (_, value) in node.entries.items()}
+    return None if reader.entries(node, what) is None else value_of(node)
 
 
 _ACTIONS: Mapping[str, Mapping[str, Read]] = {

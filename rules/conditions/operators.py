@@ -29,6 +29,9 @@ Predicate = Callable[[View], bool]
 
 _NUMERIC = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 _NUMERIC_LIMIT = 40
+NUMERIC_BEGINNINGS = frozenset("+-0123456789")
+NUMERIC_SIGNS = NUMERIC_BEGINNINGS | frozenset(".eE")
+"""What a text that shows a number may begin with and hold. `rules.conditions.contradictions` reasons with them."""
 
 
 def is_numeric(text: str) -> bool:

@@ -120,7 +120,7 @@ ACTIONS: Mapping[str, Keys] = {
     },
     "webhook": {
         "webhook": Key("Call the webhook of this name.", {"type": "string", "pattern": WORD}, True),
-        "body": Key("What is sent along.", {"type": "object"}),
+        "body": Key("What goes with the call.", {"type": "object"}),
     },
 }
 """Kind of action -> its keys; the first one names the kind."""

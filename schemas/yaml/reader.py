@@ -61,6 +61,16 @@ class PlanReader:
         self._problems = problems
         self._lead = f"{subject}: " if subject else ""
 
+    @property
+    def found(self) -> int:
+        """How many problems there are by now."""
+        return len(self._problems)
+
+    def faulty(self, node: Node) -> bool:
+        """Whether a problem at this very place is noted already."""
+        here = (self.file, node.line, node.column)
+        return any((each.file, each.line, each.column) == here for each in self._problems)
+
     def problem(self, node: Node, message: str) -> None:
         self._problems.append(Problem(self.file, node.line, node.column, self._lead + message))
 

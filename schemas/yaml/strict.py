@@ -52,6 +52,8 @@ class Scalar:
     column: int
     value: Atom
     source: str
+    quoted: bool
+    """Whoever writes quotes means text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class _Builder:
             self._problem(event, f"`{event.tag}` is a tag; remove it, values have no tags here.")
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, ScalarEvent):
-            return Scalar(line, column, self._atom(event), event.value)
+            return Scalar(line, column, self._atom(event), event.value, event.style is not None)
         if isinstance(event, SequenceStartEvent):
             return Sequence(line, column, tuple(self._items(events, depth)))
         assert isinstance(event, MappingStartEvent)
@@ -214,6 +216,15 @@ class _Builder:
     def _refused(self, event: Any, message: str) -> _Refused:
         mark = event.start_mark
         return _Refused(Problem(self._file, mark.line + 1, mark.column + 1, message))
+
+
+def value_of(node: Node) -> Any:
+    """What a node holds, as JSON would."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [value_of(item) for item in node.items]
+    return {name: value_of(value) for name, (_, value) in node.entries.items()}
 
 
 def shown(text: str) -> str:

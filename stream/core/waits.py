@@ -351,7 +351,7 @@ _FULL = f"the customer has {MAX_WAITS} windows open already, or as many as there
 _LATE = "found more than 24 hours after its time"
 
 _DETAILS = {
-    "fired": "matched; its actions were sent",
+    "fired": "matched; its triggers say what to send",
     "shadow": "matched; a shadow rule sends nothing",
     "repeated": "matched, but this run key had fired before",
     "missed": "reopened by a split or a merge after its time had passed",
