@@ -300,7 +300,8 @@ def test_a_broken_archive(tmp_path, suffix, clock, break_):
     assert last["read"] == 2_000
     assert last["duplicate"] >= taken
     assert ran("replay", file, "--data", tmp_path / "whole", *options).code == 0
-    without = WALL_TIMES if clock == "wall" else ALWAYS_WALL
+    without = dict(WALL_TIMES if clock == "wall" else ALWAYS_WALL)
+    without["fct_event"] = (*without.get("fct_event", ()), "extra")  # where the noise is, wrong in one line perhaps
     found, good = (tables(tmp_path / name, without) for name in ("broken", "whole"))
     rejected = found.pop("fct_rejected")  # gzip unpacks wrong bytes to wrong lines and notices only at its end
     assert set(good.pop("fct_rejected")) <= set(rejected)
@@ -323,7 +324,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(whole, 
     assert ended.json["rejected"] == len(garbage) + len(tables(whole)["fct_rejected"])
     found, good = tables(tmp_path / "data"), tables(whole)
     assert len(found.pop("fct_rejected")) == len(good.pop("fct_rejected")) + len(garbage)
-    facts = [[(*row[:-1], "shop.ndjson") for row in rows] for rows in (found.pop("fct_event"), good.pop("fct_event"))]
+    facts = [[row[:-2] for row in rows] for rows in (found.pop("fct_event"), good.pop("fct_event"))]
     assert facts[0] == facts[1]
     assert_same(found, good)
     assert ran("replay", file, "--data", tmp_path / "data", *OPTIONS, "--strict").code == 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conftest import Rapport
 from rapport.plan import folder as plan_folder
 from rapport.plan.init import SCHEMA
 from rapport_shell import listing
@@ -341,3 +344,44 @@ def test_a_plan_is_checked_before_there_are_data_too(rapport, tmp_path, monkeypa
     (tmp_path / "data" / "rapport.duckdb").write_text("damaged")
     ended = rapport("rules", "check", plan)
     assert (ended.code, ended.err) == (0, "1 rule, no problems, no warnings.\n")
+
+
+# --- the plan that a folder had last ----------------------------------------------------------------------------------
+
+CART = """rule: cart
+owner: o
+status: live
+purpose: p
+when: {event: Cart Updated, not_followed_by: {event: Order Completed}, within: 1h}
+then: [{send: email, template: x}]
+"""
+
+
+def test_a_run_without_a_plan_goes_on_with_the_last_one(rapport: Rapport, tmp_path: Path) -> None:
+    folder, data = tmp_path / "plan", tmp_path / "data"
+    (folder / "rules").mkdir(parents=True)
+    (folder / "rules" / "cart.yaml").write_text(CART)
+    (folder / "identity.yaml").write_text("remember_message_ids: 3d\n")
+    (folder / "plan.yaml").write_text("allow_late_input: 5m\n")
+    named = plan_folder.digest(plan_folder.load(folder))
+
+    def replayed(name: str, at: str, *plan: object) -> Any:
+        file = tmp_path / "events.ndjson"
+        file.write_text(json.dumps({"type": "track", "event": name, "userId": "u", "timestamp": at}))
+        return rapport("replay", file, "--data", data, "--clock", "events", "--json", *plan)
+
+    assert replayed("Cart Updated", "2026-03-02T10:00:00Z", "--plan", folder).json["triggers"] == 0
+    shutil.rmtree(folder)
+    assert plan_folder.digest(plan_folder.load(None, data)) == named
+    assert rapport("doctor", "--data", data, "--json").json["findings"][0]["found"].startswith("none named: 1 rules")
+    assert replayed("Signed In", "2026-03-02T12:00:00Z").json["triggers"] == 1
+    assert plan_folder.digest(plan_folder.load(None, tmp_path / "nowhere")) != named
+
+
+def test_a_kept_plan_that_cannot_be_read_is_told(rapport: Rapport, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"rules": 7}')
+    (tmp_path / "a.ndjson").write_text("{}\n")
+    ended = rapport("replay", tmp_path / "a.ndjson", "--data", tmp_path)
+    assert ended.code == 1
+    assert "plan.json cannot be read" in ended.err
+    assert "--plan DIR" in ended.err

@@ -18,7 +18,7 @@ def publish(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
     from rapport.terminal import output
     from stream.embedded.store import PUBLISHED
 
-    report = published(data, plan_folder.load(plan))
+    report = published(data, plan_folder.load(plan, data))
     if json:
         output.emit(asdict(report))
         return
@@ -31,7 +31,7 @@ def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
     from rapport.plan import folder as plan_folder
     from rapport.terminal import output
 
-    report = compacted(data, plan_folder.load(plan))
+    report = compacted(data, plan_folder.load(plan, data))
     if json:
         output.emit(asdict(report))
         return

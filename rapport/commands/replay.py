@@ -159,9 +159,11 @@ def _take(sources: Sequence[Source], label: str, options: Options) -> None:
     from rapport.terminal import output
 
     chosen, end = _times(options.clock, options.until)
-    loaded = plan_folder.load(options.plan)
+    loaded = plan_folder.load(options.plan, options.data)
     with output.progress(label) as progress:
-        report = run(options.data, loaded, sources, clock=Clock(chosen), until=end, progress=progress)
+        report = run(
+            options.data, loaded, sources, clock=Clock(chosen), until=end, progress=progress, plan_folder=options.plan
+        )
     if options.json:
         output.emit(report.json())
     if report.broken:

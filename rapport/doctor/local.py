@@ -41,7 +41,7 @@ class Finding:
 def examine(data: Path, plan: Path | None) -> list[Finding]:
     """Every check, in the order in which trouble usually starts."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
-        ("plan", lambda: of_plan(plan)),
+        ("plan", lambda: of_plan(plan, data)),
         ("disk", lambda: of_disk(data)),
         ("store", lambda: _store(data)),
         ("lake", lambda: _lake(data)),
@@ -67,12 +67,16 @@ def examine(data: Path, plan: Path | None) -> list[Finding]:
     return findings
 
 
-def of_plan(folder: Path | None) -> Iterator[Finding]:
-    """Whether it can be loaded."""
+def of_plan(folder: Path | None, data: Path | None = None) -> Iterator[Finding]:
+    """Whether it can be loaded, or what a data folder goes on with."""
     if folder is None:
-        yield Finding(
-            "plan", Verdict.ok, "none named: defaults, no rules", "a plan folder: rapport init, then --plan DIR"
-        )
+        if data is None or not plan_folder.has_kept(data):
+            yield Finding(
+                "plan", Verdict.ok, "none named: defaults, no rules", "a plan folder: rapport init, then --plan DIR"
+            )
+            return
+        found = plan_folder.load(None, data).rules.rules
+        yield Finding("plan", Verdict.ok, f"none named: {len(found)} rules, as in the run before")
         return
     try:
         rules = plan_folder.load(folder).rules.rules

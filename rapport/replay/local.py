@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rapport.plan.folder import keep
 from rapport.process.gc import tuned_collector
 from rapport.process.signals import Stop
 from rapport.replay.again import looked_at
@@ -77,8 +78,9 @@ def run(
     clock: Clock,
     progress: Progress,
     until: int | None = None,
+    plan_folder: Path | None = None,
 ) -> Report:
-    """Takes all sources into the data folder and publishes.
+    """Takes all sources into the data folder and publishes. The folder keeps the plan that `plan_folder` holds.
 
     A second run over the same input changes nothing: every event is a duplicate then. A source that breaks is told in
     the report; what came before it is published. Raises DataFolderError before anything is read where the folder cannot
@@ -93,6 +95,8 @@ def run(
         Engine.open(data, plan) as engine,
         KnownInput(data / LAKE, wall_now() - memory + DAY) as known,
     ):
+        if plan_folder is not None:
+            keep(plan_folder, data)
         intake = Intake(plan, wall_now)
         feed = _Feed(engine, intake, sources, stop, progress, known, memory)
         try:

@@ -67,7 +67,8 @@ def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress
     What is refused for the same reason again is not recorded again. Raises UnknownRefusal for an id nobody has.
     """
     sources, cut = _originals(data, ids)
-    return run(data, plan_folder.load(plan), sources, clock=Clock.wall, progress=progress), cut
+    loaded = plan_folder.load(plan, data)
+    return run(data, loaded, sources, clock=Clock.wall, progress=progress, plan_folder=plan), cut
 
 
 def send(
