@@ -7,6 +7,7 @@ wants it, and what cannot be asked now is asked again: timers then fire later, n
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,9 @@ from stream.kafka.lane import Clock, Lane
 from stream.kafka.transactions import told
 
 log = logging.getLogger("rapport.worker")
+
+SPREAD = 0.25
+"""Seconds over which lanes begin with what has come due: all at once they would hold up every event of that moment."""
 
 
 class Watermarks:
@@ -61,6 +65,7 @@ class Watermarks:
             mark.reach(positions, self._clock())
             if mark.ready:
                 lane.inbox.rouse()
+                await asyncio.sleep(SPREAD / len(waiting))
 
     async def _ends(self) -> dict[int, int]:
         if self._reader is None:
