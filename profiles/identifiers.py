@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from profiles.settings import IdentitySettings, trimmed
+from profiles.addresses import address_of
+from profiles.settings import IdentitySettings, is_placeholder, trimmed
 from schemas.events import ID_CHARACTERS
 from schemas.keys import key_of, split_key
 from schemas.messages import Dropped, Rejected
@@ -31,7 +32,6 @@ from schemas.rejection import Oversized, reject, shown
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_ADDRESS: Final = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:".]+(\.[^\s@<>()\[\]\\,;:".]+)+""")
 
 
 class Identified(NamedTuple):
@@ -168,7 +168,7 @@ def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
     if _blocked(value, blocked, patterns):
         return Dropped(kind, shown(value), "blocked")
     if normalizer != "none":
-        normal = _email(value) if normalizer == "email" else _phone(value, settings.default_region)
+        normal = address_of(value) if normalizer == "email" else _phone(value, settings.default_region)
         if normal is None:
             return Dropped(kind, shown(value), "malformed")
         if normal != value and _blocked(normal, blocked, patterns):
@@ -181,17 +181,12 @@ def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
 
 def _blocked(value: str, blocked: frozenset[str], patterns: tuple[re.Pattern[str], ...]) -> bool:
     bare = trimmed(value)
-    if bare.casefold() in blocked:
+    if bare.casefold() in blocked or is_placeholder(bare):
         return True
     for pattern in patterns:  # noqa: SIM110 - `any` would cost a generator for each identifier
         if pattern.search(bare):
             return True
     return False
-
-
-def _email(value: str) -> str | None:
-    address = value.strip().lower()
-    return address if _ADDRESS.fullmatch(address) else None
 
 
 @lru_cache(maxsize=65_536)

@@ -25,6 +25,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from string import punctuation
 from typing import Any, Literal, NamedTuple
 
 from schemas import instant
@@ -42,18 +43,34 @@ NORMALIZERS: Mapping[str, Normalizer] = {"email": "email", "phone": "phone"}
 
 BLOCKED = frozenset(
     (
-        "", "-1", "null", "nil", "none", "nan", "undefined", "unknown", "anonymous", "anon", "guest", "user", "id",
-        "distinct_id", "email", "true", "false", "not_authenticated", "[object object]", "{}", "[]",
+        "", "-1", "null", "nil", "none", "nan", "undefined", "unknown", "unidentified", "anonymous", "anon", "guest",
+        "n/a", "n.a.", "\\n", "not set", "not_set", "not-set", "true", "false",
+        "not_authenticated", "not authenticated", "not_logged_in", "not logged in",
+        "user", "id", "email", "user_id", "userid", "user-id", "distinct_id", "distinctid", "anonymous_id",
+        "anonymousid", "device_id", "deviceid", "customer_id", "customerid", "client_id", "visitor_id",
+        "#n/a", "#ref!", "#value!", "#name?", "#num!", "#null!", "#div/0!", "#nv", "#wert!", "#bezug!", "#zahl!",
+        "[object object]", "9774d56d682e549c", "02:00:00:00:00:00",
     )
 )  # fmt: skip
-"""Casefolded. What SDKs and forms send when they know nobody: the union of the published lists."""
-BLOCKED_PATTERNS = ("^[0-]+$",)
+"""Casefolded. What SDKs, forms and sheets send when they know nobody: the union of the published lists, names of
+fields, errors of spreadsheets, the id that many Android devices share, the address that Android gives as its own."""
+_PLACEHOLDERS = (
+    r"^[0!-/:-@\[-`{-~]+$",  # zeros and signs only
+    r"\{\{.*\}\}|[$#]\{.*\}|%7b%7b.*%7d%7d|%24%7b.*%7d",  # a template that nobody filled in, also where it is a part
+    r"^%+[^%]+%+$|^\[+[^\[\]@]*\]+$|^<+[^<>@]*>+$|^\*\|.*\|\*$",  # the same, where it is the whole
+    r"^\{[a-z_.]+\}$|^\([^()@0-9]*\)$",  # {user_id}, but not {8C139779-...}; (not set), (null)
+)
+BLOCKED_PATTERNS_OF: Mapping[str, tuple[str, ...]] = {
+    "email": (r"^(none|null|nil|nan|na|undefined|unknown|anonymous|guest|user|test|email|no-?e?-?mail)@\1\.",),
+    "phone": (r"^\+?[0-9]{0,3}([0-9])\1{8,}$", r"^\+(1|[2-9][0-9]{0,2})0?1234567890?$"),
+}
+"""Besides those for all types: test@test.com, and numbers that are one digit nine times or more, or 123456789."""
 
 RECOGNIZED = 131_072
 """Pairs of userId and anonymousId that are remembered: most events come from whom was here a moment ago."""
 _OTHERS = 1_000
 """The rank of all types that have no place of their own."""
-_AROUND = "".join(
+AROUND = "".join(
     (
         " \t\r\n\v\f\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff",
         *map(chr, range(0x2000, 0x200B)),
@@ -160,22 +177,32 @@ class IdentitySettings:
 
     @cached_property
     def _terms_of_others(self) -> Terms:
-        return Terms("none", BLOCKED | _folded(self.block), _compiled(BLOCKED_PATTERNS + self.block_patterns))
+        return Terms("none", BLOCKED | _folded(self.block), _compiled(self.block_patterns))
 
     @cached_property
     def _terms(self) -> Mapping[str, Terms]:
         others = self._terms_of_others
-        terms = {name: others._replace(normalizer=normalizer) for name, normalizer in NORMALIZERS.items()}
-        for each in self.types:
+        stated = {name: TypeSettings(name) for name in NORMALIZERS} | {each.name: each for each in self.types}
+        terms: dict[str, Terms] = {}
+        for each in stated.values():
             normalizer = each.normalize or NORMALIZERS.get(each.name, "none")
             blocked = others.blocked | _folded(each.block)
-            terms[each.name] = Terms(normalizer, blocked, others.patterns + _compiled(each.block_patterns))
+            patterns = _compiled(BLOCKED_PATTERNS_OF.get(normalizer, ()) + each.block_patterns)
+            terms[each.name] = Terms(normalizer, blocked, others.patterns + patterns)
         return terms
 
 
 def trimmed(value: str) -> str:
-    """A value without the spaces and quotes around it, as the block lists see it."""
-    return value.strip(_AROUND)
+    r"""A value without the spaces and quotes around it, as the block lists see it. `\N` stays: N may be somebody."""
+    bare = value.strip(AROUND)
+    return f"\\{bare}" if bare in ("N", "n") and f"\\{bare}" in value else bare
+
+
+def is_placeholder(bare: str) -> bool:
+    """Whether a trimmed value has the form of no value, whatever its type: an unfilled template, zeros, (not set)."""
+    if bare[0] in _SUSPICIOUS or "{" in bare or "%" in bare:
+        return any(pattern.search(bare) for pattern in _PLACEHOLDER_PATTERNS)
+    return False
 
 
 def _folded(values: tuple[str, ...]) -> frozenset[str]:
@@ -185,6 +212,10 @@ def _folded(values: tuple[str, ...]) -> frozenset[str]:
 def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
+
+_PLACEHOLDER_PATTERNS = _compiled(_PLACEHOLDERS)
+_SUSPICIOUS = frozenset("0" + punctuation)
+"""With one of these, or with `{` or `%` in it, a value may be a placeholder; nearly none is looked at closer."""
 
 DEFAULT = IdentitySettings()
 

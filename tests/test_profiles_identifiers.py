@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiles.addresses import address_of
 from profiles.identifiers import Identified, extract, nothing_left
 from profiles.settings import BLOCKED, DEFAULT, IdentitySettings, Returning, TypeSettings
+from schemas.keys import key_of
 from schemas.messages import Dropped
 
 GERMAN = IdentitySettings(default_region="DE")
@@ -123,9 +125,66 @@ def test_blocked_values_are_dropped_in_any_dress(value, around):
         )
 
 
-@pytest.mark.parametrize("value", ["0", "000", "0000-0000", "-", "00000000-0000-0000-0000-000000000000", 0])
-def test_zeros_are_blocked(value):
-    assert found(userId=value).dropped == (Dropped("user_id", str(value), "blocked"),)
+NOBODY = [
+    "0", "000", "0000-0000", "-", "00000000-0000-0000-0000-000000000000", 0, "-1", "--", "...", "***", "?", "_", "0.0",
+    "null", "NIL", "None", "NaN", "undefined", "unknown", "Unidentified", "Anonymous", "guest", "FALSE",
+    "[object Object]",
+    "{}", "[]", "n/a", "N/A", "#N/A", "#REF!", "#NV", "(not set)", "(NULL)", "(none)", "(not provided)", "\\N", '"\\N"',
+    "<nil>", "<null>", "<Null>", "{{user_id}}", "{{ user.id }}", "u-{{id}}", "${USER_ID}", "#{id}", "%USER_ID%",
+    "%%email%%",
+    "%7B%7Buser_id%7D%7D", "[user_id]", "[[email]]", "<USER_ID>", "<%= id %>", "{user_id}", "*|EMAIL|*", "user_id",
+    "distinctid",
+    "9774D56D682E549C", "02:00:00:00:00:00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NOBODY)
+def test_placeholders_are_nobody_of_any_type(value):
+    """Templates that nobody filled in, errors of sheets, zeros and words for nothing join strangers."""
+    shop = IdentitySettings(types=(TypeSettings("user_id", block=("kiosk",)), TypeSettings("card", block=("kiosk",))))
+    external = {"externalIds": [{"type": "card", "id": value}]}
+    for settings in (DEFAULT, shop):
+        got = found(settings=settings, userId=value, anonymousId=value, context=external)
+        assert got.keys == ()
+        assert [each.reason for each in got.dropped] == ["blocked"] * 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["10", "0-1", "nullo", "guest1", "user@example.com", "N", "n", "NA", "test", "Nil Nonn", "007", "-12", "#1001",
+     "a_b",
+     "100%", "50%-club-50", "{8C139779-6750-4ACA-8280-6D447C97C2BB}", "[7]x", "(4)", "id-7", "none-7", "\\x", "%x",
+     "$12",
+     "<a@b.de>", "anonymous-7", "0x1f"],
+)  # fmt: skip
+def test_what_may_be_somebody_stays(value):
+    assert found(userId=value).keys == (f"user_id:{value}",)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "reason"),
+    [
+        ("email", "test@test.com", "blocked"),
+        ("email", "None@none.de", "blocked"),
+        ("email", "noemail@noemail.com", "blocked"),
+        ("email", "{{email}}", "blocked"),
+        ("email", "{{name}}@shop.example", "blocked"),
+        ("email", "<null>", "blocked"),
+        ("email", "n/a", "blocked"),
+        ("email", "test@shop.example", ""),
+        ("email", "none@test.com", ""),
+        ("phone", "+1 555 555 5555", "blocked"),
+        ("phone", "+49 1234567890", "blocked"),
+        ("phone", "0000000000", "blocked"),
+        ("phone", "%PHONE%", "blocked"),
+        ("phone", "+1 212 345 6789", ""),
+        ("phone", "+971 4 444 4444", ""),
+    ],
+)
+def test_placeholders_of_one_type(type_, value, reason):
+    got = found("identify", traits={type_: value})
+    assert [each.reason for each in got.dropped] == ([reason] if reason else [])
+    assert bool(got.keys) != bool(reason)
 
 
 def test_blocked_after_normalizing():
@@ -148,7 +207,39 @@ def test_blocked_after_normalizing():
         ("@b.de", None),
         ("a@b..de", None),
         ("a@.de", None),
-        ("mailto:a@b.de", None),
+        ("a@b.de\u200b", "a@b.de"),
+        ("\ufeffa@b.de", "a@b.de"),
+        ("a\u00ad@b\u2060.de", "a@b.de"),
+        ("\u202aa@b.de\u202c\u200f", "a@b.de"),
+        ("\u00a0a@b.de\u00a0", "a@b.de"),
+        ("a\u00a0b@c.de", None),
+        ("\uff21\uff20\uff42\uff0ede", "a@b.de"),
+        ("a@b\u3002de", "a@b.de"),
+        ("'a@b.de'", "a@b.de"),
+        ("\u201ca@b.de\u201d", "a@b.de"),
+        ("'a@b.de", "a@b.de"),
+        ("<A@b.de>", "a@b.de"),
+        ('"<mailto:a@b.de>"', "a@b.de"),
+        ("MailTo:a@b.de?subject=Hi", "a@b.de"),
+        ("o'neil@b.ie", "o'neil@b.ie"),
+        ("a..b@c.de", "a..b@c.de"),
+        ("a@xn--exmple-cua.de", "a@ex\u00e4mple.de"),
+        ("a@XN--EXMPLE-CUA.de", "a@ex\u00e4mple.de"),
+        ("a@EXA\u0308MPLE.de", "a@ex\u00e4mple.de"),
+        ("a@b.xn--p1ai", "a@b.\u0440\u0444"),
+        ("a@stra\u00dfe.de", "a@stra\u00dfe.de"),
+        ("a@xn--zzzz.de", None),
+        ("a@xn--abc-.de", None),
+        ("a@xn--\u00fc.de", None),
+        ("a@-b.de", None),
+        ("a@b-.de", None),
+        ("a@b_c.de", None),
+        ("a@b.de.", None),
+        ("react@18.2.0", None),
+        ("a@b.de?x=1", None),
+        (f"a@{'b' * 64}.de", None),
+        (f"a@{'ü' * 60}.de", None),
+        (f"{'a' * 250}@b.de", None),
         ("a@b.de,c@d.de", None),
         ("x", None),
         (5, None),
@@ -159,6 +250,21 @@ def test_email(value, email):
     got = found("identify", traits={"email": value})
     assert got.keys == ((f"email:{email}",) if email else ())
     assert [each.reason for each in got.dropped] == ([] if email else ["malformed"])
+
+
+PARTS = ("a", "A", "@", "b", ".", "de", "xn--", "xn--exmple-cua", "\u00fc", "u\u0308", "\u0130", "\ufb01", "\u200b",
+         "\ufeff",
+         "\u00ad", "\uff20", "\u3002", "'", '"', "<", ">", "mailto:", "?", "-", " ", "\u00a0", "\u1160", "\ufe0f",
+         "1")  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PARTS), max_size=9).map("".join)
+    | st.from_regex(r"a@xn--[a-z0-9-]{1,12}\.de", fullmatch=True)
+)
+def test_an_address_that_was_normalized_stays_as_it_is(value):
+    address = address_of(value)
+    assert address is None or address_of(address) == address == key_of("", address)[1:]
 
 
 @pytest.mark.parametrize(
