@@ -53,10 +53,11 @@ def address_of(value: str) -> str | None:
     if _PLAIN.fullmatch(address) and _PUNYCODE not in address:
         return address if len(address) <= _ADDRESS_BYTES else None
     local, at, domain = address.rpartition("@")
-    labels = [_label(label) for label in domain.replace("\u3002", ".").split(".")]
-    if not at or not _LOCAL.fullmatch(local) or not local.isprintable() or len(labels) < 2 or None in labels:
+    if not at or not _LOCAL.fullmatch(local) or not local.isprintable():
         return None
-    if labels[-1].isdecimal():
+    stated = domain.replace("\u3002", ".").split(".")
+    labels = [label for label in map(_label, stated) if label is not None]
+    if len(labels) < 2 or len(labels) < len(stated) or labels[-1].isdecimal():
         return None
     address = f"{local}@{'.'.join(labels)}"
     return address if len(address.encode()) <= _ADDRESS_BYTES else None

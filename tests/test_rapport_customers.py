@@ -122,6 +122,49 @@ def test_explain_tells_why_an_identifier_is_nobody_s(rapport, ndjson, tmp_path):
     assert [each["reason"] for each in told["against"]] == ["cap_email"]
 
 
+def test_explain_says_that_a_refused_identifier_has_no_customer(rapport, ndjson, tmp_path):
+    calls = [call("page", n, userId="ann", context={"traits": {"email": f"e{n}@x.example"}}) for n in range(7)]
+    file = ndjson("c.ndjson", *calls)
+    assert rapport("replay", file, "--data", tmp_path / "c").code == 0
+    for keys in (("email:e6@x.example",), ("email:E6@x.example", "user_id:ann"), ("user_id:ann", "email:e6@x.example")):
+        shown = rapport("identity", "explain", *keys, "--data", tmp_path / "c").text
+        assert "refused" in shown
+        assert "it has no customer" in shown or "has no customer: joining" in shown
+        for expected in ("cap_email", "c.ndjson", "m6"):
+            assert expected in shown
+        assert "None" not in shown
+
+
+@pytest.mark.parametrize(
+    ("named", "key", "reason", "rejected"),
+    [
+        ({"userId": "N/A", "anonymousId": "a"}, "user_id:n/a", "blocked", False),
+        ({"userId": "{{id}}", "anonymousId": "a"}, "user_id:{{id}}", "blocked", False),
+        (
+            {"userId": "a", "context": {"traits": {"email": "x at y.example"}}},
+            "email:x at y.example",
+            "malformed",
+            False,
+        ),
+        ({"userId": "a", "context": {"traits": {"phone": "112"}}}, "phone:112", "malformed", False),
+        ({"userId": "(not set)"}, "user_id:(not set)", "no_identifier", True),
+    ],
+)
+def test_explain_says_why_and_where_an_identifier_was_not_used(rapport, ndjson, tmp_path, named, key, reason, rejected):
+    calls = [call("page", n, **named) for n in range(2)]
+    data = tmp_path / "d"
+    rapport("replay", ndjson("named.ndjson", call("page", 9, userId="zoe"), *calls), "--data", data)
+    for keys in ((key,), (key, "user_id:zoe"), ("user_id:zoe", key)):
+        ended = rapport("identity", "explain", *keys, "--data", data)
+        assert ended.code == 0, ended.err
+        assert f"{key} is nobody's" in ended.text
+        for expected in (reason, "named.ndjson", "" if rejected else "m1"):
+            assert expected in ended.text
+        assert "None" not in ended.text
+    (dropped,) = rapport("identity", "explain", key, "--data", data, "--json").json["dropped"]
+    assert (dropped["reason"], dropped["times"], dropped["source"]) == (reason, 2, "named.ndjson")
+
+
 def test_explain_shows_the_chain_between_two_identifiers(rapport, data):
     found = rapport(
         "identity", "explain", "email:ann@example.com", "anonymous_id:tablet", "--data", data, "--json"

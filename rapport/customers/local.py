@@ -38,7 +38,9 @@ def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]] | None:
 def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict[str, Any]:
     """How the customer of `a` came together, or why `a` and `b` are one customer or are not. Raises UnknownCustomer.
 
-    `{"same": bool | None, "declared_apart": bool, "people": [...], "links": [decisions], "against": [decisions]}`.
+    `{"same": bool | None, "declared_apart": bool, "people": [...], "links": [decisions], "against": [decisions],
+    "dropped": [...]}`. A person without a `profile_id` is an identifier that was named and never used for one;
+    `dropped` says how often, why and where that happened to those asked about.
     """
     with Reader.open(data) as reader:
         people = [_person(reader, data, plan, key) for key in (a, b) if key is not None]
@@ -51,10 +53,18 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
     """The same for people that are known, by the decisions published; declared apart by a split in them."""
     members = [person["members"] for person in people]
     decisions = queries.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
+    dropped = queries.rows(data, "dropped_of", {"keys": [person["identifier"] for person in people]})
     if len(people) == 1:
         merges = [decision for decision in decisions if decision["kind"] == "merge"]
         others = [decision for decision in decisions if decision["kind"] != "merge"]
-        return {"same": None, "declared_apart": False, "people": people, "links": merges, "against": others}
+        return {
+            "same": None,
+            "declared_apart": False,
+            "people": people,
+            "links": merges,
+            "against": others,
+            "dropped": dropped,
+        }
     same = people[0]["root"] == people[1]["root"]
     keys = [person["identifier"] for person in people]
     against = [] if same else between(decisions, *members)
@@ -64,6 +74,7 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
         "people": people,
         "links": chain(decisions, *keys) if same else [],
         "against": against,
+        "dropped": dropped,
     }
 
 
@@ -76,11 +87,11 @@ def _person(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str
 
 
 def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
-    """An identifier, in what ways it may be written, that was only ever refused: it stands alone.
+    """An identifier, in what ways it may be written, that events named and that was never used: it has no profile.
 
-    Raises UnknownCustomer where it was not.
+    Raises UnknownCustomer where none named it.
     """
-    if not queries.rows(data, "identity_of", {"keys": keys}):
+    if not any(queries.rows(data, question, {"keys": keys}) for question in ("identity_of", "dropped_of")):
         raise unknown(keys[0])
     return {"identifier": keys[-1], "root": keys[-1], "profile_id": None, "members": [keys[-1]]}
 

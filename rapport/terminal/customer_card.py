@@ -158,18 +158,24 @@ def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:
 
 
 def explanation(found: Mapping[str, Any]) -> list[RenderableType]:
-    """Why these are one person, or are not."""
+    """Why these are one person, or are not, and which were named and not used."""
     people = found["people"][:1] if found["same"] else found["people"]
     sections: list[RenderableType] = [plain(_verdict(found), "bold")]
     sections += [
         table(f"Customer {person['profile_id']}", ("identifier",), ([member] for member in person["members"]))
         for person in people
+        if person["profile_id"] is not None
     ]
-    names = ("decision", "kind", "a", "b", "reason", "message_id")
+    names = ("decision", "kind", "a", "b", "reason", "source", "message_id")
     for title, decisions in (("Joined by", found["links"]), ("Kept apart by", found["against"])):
         rows = [[*(each[name] for name in names), minute(each["decided_at"])] for each in decisions]
         if rows:
             sections.append(table(title, (*names[:-1], "message", "at"), rows))
+    if found["dropped"]:
+        shown = ("identifier", "reason", "times", "source", "message_id")
+        rows = [[*(each[name] for name in shown), minute(each["newest_at"])] for each in found["dropped"]]
+        columns = ("identifier", "reason", ">times", "source", "newest message", "at")
+        sections.append(table("Named and not used", columns, rows))
     return _spaced(sections)
 
 
@@ -179,6 +185,9 @@ def _spaced(sections: list[RenderableType]) -> list[RenderableType]:
 
 def _verdict(found: Mapping[str, Any]) -> str:
     first, *others = found["people"]
+    strangers = [person["identifier"] for person in found["people"] if person["profile_id"] is None]
+    if strangers and not (others and found["against"]):
+        return " ".join(_nobodys(key, found) for key in strangers)
     if found["same"] is None:
         return f"{first['identifier']} is one of {len(first['members'])} identifiers of a customer."
     pair = f"{first['identifier']} and {others[0]['identifier']}"
@@ -186,6 +195,14 @@ def _verdict(found: Mapping[str, Any]) -> str:
         return f"{pair} are one customer."
     if found["declared_apart"]:
         return f"{pair} were declared to be different people (a split)."
+    if strangers:
+        return f"Joining {pair} was refused, and no event was {strangers[0]}'s own: it has no customer."
     if found["against"]:
         return f"{pair} are two customers: joining them was refused."
     return f"{pair} are two customers: no event has named an identifier of each."
+
+
+def _nobodys(key: str, found: Mapping[str, Any]) -> str:
+    if any(each["identifier"].lower() == key.lower() for each in found["dropped"]):
+        return f"{key} is nobody's: events named it, and it was not used."
+    return f"{key} has no customer: joining it to others was refused, and no event was its own."
