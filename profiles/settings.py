@@ -11,6 +11,7 @@ identity.yaml, each key optional:
         normalize: none                  email | phone | none
         block: ["C-0000"]                values that identify nobody, besides those for all types
         block_patterns: ["^TEST"]        the same as regular expressions
+    trust_alias: true                    an alias may join two user ids; nothing else may. false unless told
     default_region: DE                   how phone numbers without + are read; without it they are malformed
     remember_message_ids: 7d             1h to 90d: how long a retry is recognized
     block: [none@example.com]            for every type, in addition to the built-in list
@@ -131,6 +132,8 @@ class IdentitySettings:
     priority: tuple[str, ...] = ()
     types: tuple[TypeSettings, ...] = ()
     default_region: str | None = None
+    trust_alias: bool = False
+    """Whether an alias whose userId and previousId are two user ids joins them, whatever cap and `unique` say."""
     forget_after: int = 7 * instant.DAY
     """Microseconds of wall time after which a message id is no longer recognized."""
     block: tuple[str, ...] = ()
@@ -297,6 +300,7 @@ _Read = Callable[[PlanReader, Node, str], Any]
 _KEYS: Mapping[str, tuple[str, _Read]] = {
     "priority": ("priority", _names),
     "types": ("types", _types),
+    "trust_alias": ("trust_alias", PlanReader.boolean),
     "default_region": ("default_region", _region),
     "remember_message_ids": (
         "forget_after",

@@ -32,6 +32,10 @@ _KINDS: dict[str, type[Any]] = {
     "source": m.SourceMark,
     "link": m.Link,
     "split": m.Split,
+    "merge": m.Merge,
+    "unsplit": m.Unsplit,
+    "quarantine": m.Quarantine,
+    "end-quarantine": m.EndQuarantine,
     "trigger": m.Trigger,
     "decision": m.RuleDecision,
     "identity": m.IdentityDecision,
@@ -104,6 +108,8 @@ def _build(kind: str, fields: Mapping[str, Any], line: bytes) -> m.Message:
     values = {name: fields[name] for name in type_._fields if name in fields or name not in type_._field_defaults}
     if kind == "rejected":
         values["payload"] = base64.b64decode(values["payload"])
+    if kind == "quarantine":
+        values["groups"] = tuple(map(tuple, values["groups"]))
     for name in ("members", "moved", "without") if kind != "split" else ("a", "b"):
         if name in values:
             values[name] = tuple(values[name])

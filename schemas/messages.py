@@ -159,6 +159,8 @@ class Link(NamedTuple):
     b: str
     message_id: str
     at: int
+    alias: bool = False
+    """An alias said that both are one: its userId and its previousId."""
 
 
 class Split(NamedTuple):
@@ -166,6 +168,38 @@ class Split(NamedTuple):
 
     a: tuple[str, ...]
     b: tuple[str, ...]
+    at: int
+
+
+class Merge(NamedTuple):
+    """A request to the linker, by hand: these two are one person."""
+
+    a: str
+    b: str
+    at: int
+
+
+class Unsplit(NamedTuple):
+    """A request to the linker, by hand: the people of these two need not stay apart. It takes splits back."""
+
+    a: str
+    b: str
+    at: int
+
+
+class Quarantine(NamedTuple):
+    """A request to the linker, by hand: this identifier says nothing about who is one person."""
+
+    key: str
+    groups: tuple[tuple[str, ...], ...]
+    """Who of its customer still belongs together without it; a member that is in none stays with the root."""
+    at: int
+
+
+class EndQuarantine(NamedTuple):
+    """A request to the linker, by hand: the quarantine of this identifier was a mistake."""
+
+    key: str
     at: int
 
 
@@ -205,13 +239,14 @@ class IdentityDecision(NamedTuple):
 
     decision: int
     kind: str
-    """`merge`, `refuse` or `split`."""
+    """`merge`, `refuse`, `split`, `unsplit`, `quarantine`, `regroup` (what a quarantine leaves apart) or `release`."""
     a: str
     b: str
-    """The pair that was asked about."""
+    """The pair that was asked about; of a quarantine and its end `b` is empty."""
     winner: str
     loser: str
-    """Root keys. After a merge the winner holds all; after a split the winner stays, the loser left."""
+    """Root keys. After a merge the winner holds all; after a split or a quarantine the winner stays, the loser left;
+    where nobody moved, the people it was about."""
     moved: tuple[str, ...]
     """Keys whose profile changed by this decision."""
     root: str
@@ -245,6 +280,7 @@ PAYLOAD_KEPT = 64 * 1024
 
 Order = Admit | Absorb | Redirect | MakeRoot | Release
 Internal = Forward | Transfer | AliasLookup | Wake | Event | Order
-Request = Link | Split
+Request = Link | Split | Merge | Unsplit | Quarantine | EndQuarantine
+ByHand = Split | Merge | Unsplit | Quarantine | EndQuarantine
 Output = Event | Trigger | RuleDecision | IdentityDecision | Rejected
 Message = Internal | Request | SourceMark | Output

@@ -20,7 +20,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from kafka_scenario_workers import CLOCKS, cluster_of
 from schemas import codec
-from schemas.messages import Event, Rejected, Split
+from schemas.messages import EndQuarantine, Event, Merge, Quarantine, Rejected, Split, Unsplit
 from schemas.topics import OUTPUTS, TOPICS
 from stream.core.effects import LINKS, Effects
 from stream.core.envelope import envelope
@@ -96,7 +96,7 @@ class Play:
                     yield from self._advance(item.now - self.scenario.stepwise, self.scenario.stepwise)
                 case Wait():
                     yield from self._advance(item.at, self.scenario.stepwise)
-                case Split():
+                case Split() | Merge() | Unsplit() | Quarantine() | EndQuarantine():
                     yield from self._advance(item.at, stepwise=False)
             self._set_clock(item.now if isinstance(item, Event) else self._now)
             self._send(producer, item)

@@ -176,7 +176,7 @@ def embedded(crowd: Crowd, plan: Plan, folder: Path) -> Path:
     with Engine.open(folder, plan) as engine:
         for phase in crowd.phases:
             for split in phase.splits:
-                engine.split(split.a, split.b, phase.now)
+                engine.ask(split._replace(at=phase.now))
             for chunk in chunks(phase.inputs, 200):
                 engine.take(chunk)
         engine.advance(crowd.end)

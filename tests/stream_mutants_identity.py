@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from profiles.linker import Linker
+from profiles.linker import CUT, Linker
 from profiles.rows import Rows
 from schemas.messages import Release, Request, Split
 from stream.core.home import Home
@@ -60,26 +60,25 @@ class SharedKeyLeaves(Linker):
 class NoNegativeLinks(Linker):
     """A split cuts and is forgotten."""
 
-    def _forbid(self, x: str, y: str) -> None:
+    def _forbid(self, x: str, y: str, how: bytes = b"") -> None:
         pass
 
 
 class NegativeLinksOfOneSide(Linker):
     """Of a forbidden pair only the first remembers that it is in one."""
 
-    def _forbid(self, x: str, y: str) -> None:
+    def _forbid(self, x: str, y: str, how: bytes = b"") -> None:
         known = self._know(y).negatives
-        super()._forbid(x, y)
+        super()._forbid(x, y, how)
         self._know(y).negatives = known
 
 
 class OnlyNamedPairsApart(Linker):
     """A split forbids the pairs it names, and not those of members that stay with one side or go with the other."""
 
-    def _cut(self, root: str, leaving: set[str], *rest: Any) -> None:
-        forbid, self._forbid = self._forbid, lambda x, y: None
-        super()._cut(root, leaving, *rest)
-        self._forbid = forbid
+    def _forbid(self, x: str, y: str, how: bytes = b"") -> None:
+        if not how:
+            super()._forbid(x, y)
 
 
 class RefusalOncePerPair(Linker):
@@ -127,9 +126,95 @@ class WeakestRoot(Linker):
 class CapOfTheLarger(Linker):
     """Caps look at each side for itself."""
 
-    def _refusal(self, ours: list[str], theirs: list[str]) -> str | None:
-        why = super()._refusal(ours, theirs)
-        return None if why is not None and why.startswith("cap_") and len(theirs) == 1 else why
+    def _excess(self, winner: str, loser: str, trusted: bool) -> str | None:
+        why = super()._excess(winner, loser, trusted)
+        alone = len(self._know(loser).members) == 1
+        return None if why is not None and why.startswith("cap_") and alone else why
+
+
+class AnyLinkTrusted(Linker):
+    """Where an alias may join two user ids, every event that names two may."""
+
+    def _trusted(self, request: Any) -> bool:
+        return super()._trusted(request._replace(alias=True))
+
+
+class EveryAliasTrusted(Linker):
+    """An alias joins two user ids whatever identity.yaml says."""
+
+    def _trusted(self, request: Any) -> bool:
+        return bool(request.alias)
+
+
+class MergeWithinCaps(Linker):
+    """Caps and unique types hold up what people ask for."""
+
+    def _join(self, request: Any, reason: str) -> Any:
+        return self._link(request)
+
+
+class UnsplitOfOnePair(Linker):
+    """An unsplit lifts the pair that it names, and no other of the same two people."""
+
+    def _unsplit(self, request: Any) -> Any:
+        apart, self._apart = self._apart, lambda x, y: {x, y} == {request.a, request.b} and apart(x, y)
+        told = super()._unsplit(request)
+        self._apart = apart
+        return told
+
+
+class UnsplitOnly(Linker):
+    """An unsplit lifts, and nobody comes back."""
+
+    def _forbid(self, x: str, y: str, how: bytes = b"") -> None:
+        super()._forbid(x, y)
+
+
+class UnsplitJoins(Linker):
+    """An unsplit joins strangers that were only declared to be different."""
+
+    def _forbid(self, x: str, y: str, how: bytes = b"") -> None:
+        super()._forbid(x, y, CUT)
+
+
+class QuarantineForgotten(Linker):
+    """A quarantine is no part of the commit."""
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        return {key: value for key, value in super().changes().items() if key[:1] != b"q"}
+
+
+class QuarantineOfToday(Linker):
+    """A quarantine takes an identifier out, and the next event that names it joins it again."""
+
+    def _forbidden(self, request: Any) -> str | None:
+        why = super()._forbidden(request)
+        return None if why == "quarantined" else why
+
+
+class RegroupedForGood(Linker):
+    """What a quarantine leaves apart never joins again."""
+
+    def _leave(self, root: str, leaving: set[str], kind: str, *rest: Any) -> Any:
+        if kind == "regroup":
+            for x in leaving:
+                for y in set(self._know(root).members) - leaving:
+                    self._forbid(x, y)
+        return super()._leave(root, leaving, kind, *rest)
+
+
+class RegroupsOfOne(Linker):
+    """A quarantine forgets who belongs together without the identifier."""
+
+    def _quarantine(self, request: Any) -> Any:
+        return super()._quarantine(request._replace(groups=()))
+
+
+class ReleasedAlone(Linker):
+    """The end of a quarantine brings nobody back."""
+
+    def _join(self, request: Any, reason: str) -> Any:
+        return ([], []) if reason == "released" else super()._join(request, reason)
 
 
 class AskedForEver(Home):

@@ -14,7 +14,20 @@ from profiles.settings import IdentitySettings
 from schemas import codec
 from schemas.instant import DAY, HOUR, MINUTE
 from schemas.keys import partition_of, profile_id
-from schemas.messages import Event, Forward, Link, Rejected, SourceMark, Split, Transfer
+from schemas.messages import (
+    EndQuarantine,
+    Event,
+    Forward,
+    Link,
+    Merge,
+    Quarantine,
+    Rejected,
+    Request,
+    SourceMark,
+    Split,
+    Transfer,
+    Unsplit,
+)
 from stream.core.effects import LINKS, Address
 from stream.core.owners import Unreadable
 from stream.simulation.simulator import Endless, Pause, Simulator
@@ -43,6 +56,10 @@ class Naive:
         self.settings = settings
         self.people: dict[str, frozenset[str]] = {}
         self.apart: set[frozenset[str]] = set()
+        self.cut: set[frozenset[str]] = set()
+        """Of those apart, whom a split found together."""
+        self.quarantined: dict[str, frozenset[str]] = {}
+        """With whom each was before."""
         self.told: set[tuple[frozenset[str], str]] = set()
         """Refusals: the pair and the reason."""
 
@@ -52,35 +69,103 @@ class Naive:
     def mergeable(self, a: str, b: str) -> bool:
         return self.refusal(a, b) is None
 
-    def refusal(self, a: str, b: str) -> str | None:
-        """Why these two may not be one person."""
+    def forbidden(self, a: str, b: str) -> str | None:
+        """Why these two may not be one person, whoever asks."""
+        if {a, b} & self.quarantined.keys():
+            return "quarantined"
+        return "negative_link" if self.pairs(a, b) & self.apart else None
+
+    def pairs(self, a: str, b: str) -> set[frozenset[str]]:
+        """All pairs across the people of these two."""
+        return {frozenset((x, y)) for x in self.of(a) for y in self.of(b)}
+
+    def refusal(self, a: str, b: str, alias: bool = False) -> str | None:
+        """Why an event may not make these two one person."""
+        if (why := self.forbidden(a, b)) is not None:
+            return why
         ours, theirs = self.of(a), self.of(b)
-        if any(frozenset((x, y)) in self.apart for x in ours for y in theirs):
-            return "negative_link"
+        users = alias and self.settings.trust_alias and a.startswith("user_id:") and b.startswith("user_id:")
         held, more = (Counter(key.partition(":")[0] for key in side) for side in (ours, theirs))
-        for each in sorted(held.keys() & more.keys()):
+        for each in sorted((held.keys() & more.keys()) - ({"user_id"} if users else set())):
             if each == "user_id":
                 return "unique_user_id"
             if held[each] + more[each] > self.settings.cap(each):
                 return f"cap_{each}"
         return None
 
-    def decide(self, request: Link | Split) -> list[Decided]:
+    def decide(self, request: Request) -> list[Decided]:
         """What there is to tell: nothing where nothing changes, nor of a refusal that was told before."""
-        if isinstance(request, Split):
-            return self._split(set(request.a), set(request.b) - set(request.a))
-        ours, theirs = sorted((self.of(request.a), self.of(request.b)), key=lambda side: self.strength(self.root(side)))
+        match request:
+            case Link(a, b, _, _, alias):
+                return self._joined(a, b, self.refusal(a, b, alias), "named_together")
+            case Split(a, b):
+                return self._split(set(a), set(b) - set(a))
+            case Merge(a, b):
+                return self._joined(a, b, self.forbidden(a, b), "requested")
+            case Unsplit(a, b):
+                return self._unsplit(a, b)
+            case Quarantine(key, groups):
+                return self._quarantine(key, groups)
+            case EndQuarantine(key):
+                return self._released(key)
+
+    def _joined(self, a: str, b: str, why: str | None, reason: str) -> list[Decided]:
+        ours, theirs = sorted((self.of(a), self.of(b)), key=lambda side: self.strength(self.root(side)))
         if ours == theirs:
             return []
         winner, loser = self.root(ours), self.root(theirs)
-        why = self.refusal(request.a, request.b)
         if why is not None:
-            told = (frozenset((request.a, request.b)), why)
+            told = (frozenset((a, b)), why)
             new = told not in self.told
             self.told.add(told)
             return [Decided("refuse", winner, loser, (), why)] if new else []
         self._set(ours | theirs)
-        return [Decided("merge", winner, loser, tuple(sorted(theirs)), "named_together")]
+        return [Decided("merge", winner, loser, tuple(sorted(theirs)), reason)]
+
+    def _unsplit(self, a: str, b: str) -> list[Decided]:
+        winner, loser = sorted((self.root(self.of(a)), self.root(self.of(b))), key=self.strength)
+        lifted = self.pairs(a, b) & self.apart
+        if not lifted or winner == loser:
+            return []
+        were_one = bool(lifted & self.cut)
+        self.apart -= lifted
+        self.cut -= lifted
+        told = Decided("unsplit", winner, loser, (), "requested")
+        return [told, *(self._joined(a, b, self.forbidden(a, b), "unsplit") if were_one else ())]
+
+    def _quarantine(self, key: str, groups: tuple[tuple[str, ...], ...]) -> list[Decided]:
+        if key in self.quarantined:
+            return []
+        whole = self.of(key)
+        root, rest = self.root(whole), whole - {key}
+        self.quarantined[key] = rest
+        parts: list[frozenset[str]] = []
+        for group in groups:
+            parts.append(rest.intersection(group))
+            rest -= parts[-1]
+        parts.append(rest)
+        if len(whole) > 1:
+            self._set(frozenset((key,)))
+        if root == key:
+            told = [Decided("quarantine", key, key, (), "requested")]
+        else:
+            stays = rest.union(*(part for part in parts if root in part))
+            parts = [part for part in parts if not part & stays]
+            self._set(stays)
+            told = [Decided("quarantine", root, key, (key,), "requested")]
+        for part in filter(None, parts):
+            self._set(part)
+            told.append(Decided("regroup", root, self.root(part), tuple(sorted(part)), "quarantined"))
+        return told
+
+    def _released(self, key: str) -> list[Decided]:
+        if key not in self.quarantined:
+            return []
+        members, root = sorted(self.quarantined.pop(key)), self.root(self.of(key))
+        joined = [
+            each for member in members for each in self._joined(key, member, self.forbidden(key, member), "released")
+        ]
+        return [Decided("release", root, root, (), "requested"), *joined]
 
     def _split(self, one: set[str], other: set[str]) -> list[Decided]:
         self.apart |= {frozenset((x, y)) for x in one for y in other}
@@ -90,7 +175,9 @@ class Naive:
             if a and b:
                 root = self.root(cluster)
                 leaving = a if root in b else b
-                self.apart |= {frozenset((x, y)) for x in leaving for y in cluster - leaving}
+                cut = {frozenset((x, y)) for x in leaving for y in cluster - leaving}
+                self.apart |= cut
+                self.cut |= cut
                 self._set(leaving)
                 self._set(cluster - leaving)
                 decided.append(Decided("split", root, self.root(leaving), tuple(sorted(leaving)), "requested"))
@@ -235,7 +322,7 @@ def replayed(world: World, simulator: Simulator) -> tuple[Naive, list[Decided]]:
     return naive, decided
 
 
-def _requests(simulator: Simulator) -> list[Link | Split]:
+def _requests(simulator: Simulator) -> list[Request]:
     """Everything the linker was asked, in its order."""
     return [request for record in simulator.logs[LINKS].records() for request in opened(record)]  # type: ignore[misc]
 
@@ -245,8 +332,9 @@ def _ever_together(world: World, simulator: Simulator) -> set[frozenset[str]]:
     naive = Naive(world.plan.identity)
     found: set[frozenset[str]] = set()
     for request in _requests(simulator):
-        if any(each.kind == "merge" for each in naive.decide(request)):
-            found.update(map(frozenset, combinations(naive.of(request.a), 2)))
+        for each in naive.decide(request):
+            if each.kind == "merge":
+                found.update(map(frozenset, combinations(naive.of(each.winner), 2)))
     return found
 
 

@@ -9,12 +9,16 @@
       - {at: 2026-03-02T10:06, again: m1}                        # message m1 once more
       - {at: 2026-03-05T10:00, occurred: 2026-03-01T10:00, track: Order Completed, userId: ann}
       - {at: 2026-03-06T10:00, split: [[user_id:ann], [anonymous_id:a1]]}
+      - {at: 2026-03-06T11:00, unsplit: [user_id:ann, anonymous_id:a1]}       # or merge, of two as well
+      - {at: 2026-03-06T12:00, quarantine: [phone:+49301, [user_id:ann, email:a@x.example]]}   # and groups that stay
+      - {at: 2026-03-06T13:00, release: "phone:+49301"}
       - {at: 2026-03-07T10:00, wait: true}                       # nothing comes, but time has passed
     expect:
       profiles: {user_id:ann: {events: {page: 1}}}               # by root; all there are, each as far as it is told
       merges: [[user_id:ann, anonymous_id:a1]]                   # winner, loser
       refusals: [[user_id:ann, user_id:bob, unique_user_id]]     # the pair that was asked about, and why
       splits: [[user_id:ann, anonymous_id:a1]]                   # who stayed, who left
+      others: [[quarantine, user_id:ann, phone:+49301]]          # any other kind: who stayed, who left
       triggers: [{at: 2026-03-02T13:00, rule: cart, profile: user_id:ann, run_key: c1}]
       decisions: [{at: 2026-03-02T13:00, rule: quiet, verdict: shadow}]     # those that are not `fired`
       counts: {duplicate: 1, rejected: 0}
@@ -26,7 +30,7 @@ are m1, m2 ... by place. What `expect` leaves out must not have happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -45,7 +49,7 @@ from rules.evaluator import RuleSet
 from rules.load import load_rules
 from schemas.instant import parse, render
 from schemas.keys import profile_id
-from schemas.messages import Event, Rejected, Split
+from schemas.messages import ByHand, EndQuarantine, Event, Merge, Quarantine, Rejected, Split, Unsplit
 from stream.core.effects import Effects
 from stream.core.intake import Intake, at
 from stream.core.plan import Plan
@@ -63,6 +67,13 @@ CALLS = {
     "alias": "previousId",
 }
 RULE = {"owner": "tests@shop.example", "status": "live", "purpose": "marketing"}
+BY_HAND: dict[str, Callable[[Any, int], ByHand]] = {
+    "split": lambda told, at: Split(tuple(told[0]), tuple(told[1]), at),
+    "unsplit": lambda told, at: Unsplit(*told, at),
+    "merge": lambda told, at: Merge(*told, at),
+    "quarantine": lambda told, at: Quarantine(told[0], tuple(map(tuple, told[1:])), at),
+    "release": EndQuarantine,
+}
 REPLAYED_AT = parse("2030-01-01")
 """Wall time of a run on the events clock."""
 
@@ -74,7 +85,7 @@ class Wait:
     at: int
 
 
-Item = Event | Rejected | Split | Wait
+Item = Event | Rejected | ByHand | Wait
 
 
 @dataclass(frozen=True)
@@ -144,9 +155,9 @@ def _items(told: list[dict[str, Any]], plan: Plan, stepwise: bool) -> Iterator[I
         now = parse(each.pop("at"))
         if "wait" in each:
             yield Wait(now)
-        elif "split" in each:
-            a, b = each["split"]
-            yield Split(tuple(a), tuple(b), now)
+        elif hand := each.keys() & BY_HAND.keys():
+            (word,) = hand
+            yield BY_HAND[word](each[word], now)
         else:
             body = bodies[each["again"]] if "again" in each else _body(each, now, f"m{number}")
             bodies[body["messageId"]] = body
@@ -189,10 +200,10 @@ def embedded(scenario: Scenario, folder: Path, size: int) -> Outcome:
                     engine.take(found[start : start + (size if scenario.stepwise else 1)])
             else:
                 for item in found:
-                    if isinstance(item, Split):
-                        engine.split(item.a, item.b, item.at)
-                    else:
+                    if isinstance(item, Wait):
                         engine.advance(item.at, stepwise=scenario.stepwise)
+                    else:
+                        engine.ask(item)
         engine.publish()
         counts = engine.counts
     figures = {"applied": counts.applied, "duplicate": counts.duplicate, "rejected": counts.rejected}
@@ -309,6 +320,7 @@ def compared(scenario: Scenario, outcome: Outcome) -> tuple[dict[str, Any], dict
         "merges": [],
         "refusals": [],
         "splits": [],
+        "others": [],
         "triggers": [],
         "decisions": [],
         **scenario.expect,
@@ -321,6 +333,11 @@ def compared(scenario: Scenario, outcome: Outcome) -> tuple[dict[str, Any], dict
         "merges": [[winner, loser] for kind, winner, loser, *_ in outcome.identity if kind == "merge"],
         "refusals": [[a, b, reason] for kind, _, _, a, b, reason in outcome.identity if kind == "refuse"],
         "splits": [[winner, loser] for kind, winner, loser, *_ in outcome.identity if kind == "split"],
+        "others": [
+            [kind, winner, loser]
+            for kind, winner, loser, *_ in outcome.identity
+            if kind not in ("merge", "refuse", "split")
+        ],
         "triggers": [_told(each, names) for each in outcome.triggers],
         "decisions": [_told(each, names) for each in outcome.decisions if each["verdict"] != "fired"],
         "counts": outcome.counts,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from profiles.settings import IdentitySettings, TypeSettings
 from rules.load import load_rules
 from schemas.instant import DAY, HOUR, MINUTE, SECOND
-from schemas.messages import Event, Link, Rejected, SourceMark, Split
+from schemas.messages import ByHand, EndQuarantine, Event, Link, Merge, Quarantine, Rejected, SourceMark, Split, Unsplit
 from stream.core.plan import Plan
 from stream.simulation.broker import Fault, random_faults
 from stream.simulation.simulator import Item
 
 START = 20_000 * DAY
 SHORT, LONG = 10 * MINUTE, 12 * HOUR
+BY_HAND = 10
+"""Every so many-th shop has people who merge, take splits back and quarantine; it may trust an alias of user ids."""
 QUIET = LONG + HOUR
 """A pause in which every timer that is open comes due."""
 ALMOST = 6 * DAY + 12 * HOUR
@@ -61,6 +63,7 @@ NAMES = (
 )
 LOOSE = IdentitySettings(types=(TypeSettings("email", cap=50),))
 TIGHT = IdentitySettings(types=(TypeSettings("email", cap=3), TypeSettings("anonymous_id", cap=4)))
+TRUSTING = replace(TIGHT, trust_alias=True)
 RULE_SET = load_rules(RULES)
 
 
@@ -112,15 +115,19 @@ class _Maker:
         chance = self.chance = random.Random(f"world {seed}")
         loose = chance.random() < 0.25
         splits = not loose and chance.random() < 0.7
+        self.hand = random.Random(f"by hand {seed}")
+        self.by_hand = not loose and seed % BY_HAND == BY_HAND - 1
         partitions = chance.choice((1, 2, 3, 4, 4, 5))
         faults = random_faults(seed, partitions, chance.choice((0.0, 0.01, 0.04)))
         allowed = chance.choice((0, 10 * SECOND, MINUTE))
-        plan = Plan(LOOSE if loose else TIGHT, RULE_SET, allowed)
-        self.world = World(seed, plan, partitions, faults, splits, loose)
+        trusting = self.by_hand and self.hand.random() < 0.5
+        plan = Plan(LOOSE if loose else TRUSTING if trusting else TIGHT, RULE_SET, allowed)
+        self.world = World(seed, plan, partitions, faults, splits or self.by_hand, loose)
         self.crowd = chance.choice(((1, 1, 2, 2, 3), (1, 1, 1, 1, 1, 2), (2, 3)))
         self.now = START
         self.number = 0
         self.sent: list[Event] = []
+        self.asked: list[ByHand] = []
         self.refused: list[Rejected] = []
         kinds = (
             ("email", "anonymous_id")
@@ -129,6 +136,8 @@ class _Maker:
         )
         count = chance.randint(4, 12)
         self.keys = [f"{chance.choice(kinds)}:{letter}" for letter in "abcdefghijkl"[:count]]
+        if self.by_hand:
+            self.keys[:3] = ["user_id:a", "user_id:b", "user_id:c"]
         for _ in range(chance.randint(1, 4)):
             self._phase(chance.choice((4, 8, 15, 30, 60)) * scale, chance.choice((QUIET, QUIET, ALMOST, 8 * DAY)))
         self.world.pauses[-1] += DAY
@@ -148,6 +157,8 @@ class _Maker:
         self.now += pause + 5 * HOUR
 
     def _item(self) -> Item:
+        if self.by_hand and self.sent and self.hand.random() < 0.2:
+            return self._by_hand()
         chance, dice = self.chance, self.chance.random()
         if dice < 0.72 or not self.sent:
             return self._event(chance.sample(self.keys, min(chance.choice(self.crowd), len(self.keys))))
@@ -165,6 +176,38 @@ class _Maker:
             return self._event(chance.sample(self.keys, 1), alias=True)
         first, second = sorted(chance.sample(self.keys, 2), key=self.world.strength)
         return Link(first, second, "by hand", self.now)
+
+    def _by_hand(self) -> Item:
+        """What people ask the linker for, and an alias of two user ids."""
+        hand = self.hand
+        a, b, *more = hand.sample(self.keys, min(len(self.keys), hand.choice((2, 4, 6))))
+        kind = hand.choice(("merge", "split", "unsplit", "quarantine", "release", "alias"))
+        match kind:
+            case "merge":
+                return Merge(a, b, self.now)
+            case "split":
+                return self._asked(Split((a,), (b, *more[:1]), self.now))
+            case "unsplit":
+                splits = [each for each in self.asked if isinstance(each, Split)]
+                if splits and hand.random() < 0.7:
+                    split = hand.choice(splits)
+                    a, b = split.a[0], split.b[0]
+                return Unsplit(a, b, self.now)
+            case "quarantine":
+                return self._asked(Quarantine(a, (tuple(more[:1]), (b, *more[1:])), self.now))
+            case "release":
+                quarantined = [each.key for each in self.asked if isinstance(each, Quarantine)]
+                return EndQuarantine(hand.choice([*quarantined, a]), self.now)
+            case _:
+                user, previous = hand.sample(self.keys[:3], 2)
+                self.number += 1
+                made = event((user,), self.number, "alias", self.now, self.now, previous=previous.split(":")[1])
+                self.sent.append(made)
+                return made
+
+    def _asked(self, request: ByHand) -> ByHand:
+        self.asked.append(request)
+        return request
 
     def _history(self) -> list[Item]:
         """What a source sends that tells of the last hours: windows that are over, and what had closed some of them."""

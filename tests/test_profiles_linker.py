@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from profiles.linker import Linker
+from profiles.linker import Linker, negative_link
 from profiles.settings import DEFAULT, IdentitySettings, TypeSettings
-from schemas.messages import Absorb, Admit, IdentityDecision, Link, MakeRoot, Order, Redirect, Release, Split
+from schemas.messages import (
+    Absorb,
+    Admit,
+    EndQuarantine,
+    IdentityDecision,
+    Link,
+    MakeRoot,
+    Merge,
+    Order,
+    Quarantine,
+    Redirect,
+    Release,
+    Request,
+    Split,
+    Unsplit,
+)
 from stream.simulation.broker import Memory
 
 
@@ -23,6 +38,11 @@ class Desk:
 
     def split(self, a: tuple[str, ...], b: tuple[str, ...]) -> tuple[list[IdentityDecision], list[Order]]:
         return self.linker.decide(Split(a, b, 6))
+
+    def ask(self, request: Request) -> list[tuple[str, str, str, str]]:
+        """Kind, winner, loser and reason of what was decided; everything is stored and read anew before."""
+        self.reopen()
+        return [(each.kind, each.winner, each.loser, each.reason) for each in self.linker.decide(request)[0]]
 
     def reopen(self) -> None:
         """Commits and starts again from what was stored."""
@@ -203,3 +223,114 @@ def test_a_key_may_hold_anything_but_a_zero_byte() -> None:
     desk.link("user_id:1", odd)
     desk.reopen()
     assert desk.people(odd) == {tuple(sorted((odd, "user_id:1")))}
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+TRUSTING = IdentitySettings(trust_alias=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "link", "kind"),
+    [
+        (TRUSTING, Link("user_id:1", "user_id:2", "m1", 5, alias=True), "merge"),
+        (TRUSTING, Link("user_id:2", "user_id:1", "m1", 5, alias=True), "merge"),
+        (TRUSTING, Link("user_id:1", "user_id:2", "m1", 5), "refuse"),
+        (DEFAULT, Link("user_id:1", "user_id:2", "m1", 5, alias=True), "refuse"),
+        (TRUSTING, Link("user_id:1", "anonymous_id:x", "m1", 5, alias=True), "refuse"),
+    ],
+)
+def test_a_trusted_alias_joins_two_user_ids_and_no_other_pair(
+    settings: IdentitySettings, link: Link, kind: str
+) -> None:
+    desk = Desk(settings)
+    desk.link("user_id:2", "anonymous_id:x")
+    assert [each.kind for each in desk.linker.decide(link)[0]] == [kind]
+
+
+def test_a_trusted_alias_breaks_no_other_cap() -> None:
+    desk = Desk(IdentitySettings(trust_alias=True, types=(TypeSettings("email", cap=1),)))
+    desk.link("user_id:1", "email:a")
+    desk.link("user_id:2", "email:b")
+    (decision,), _ = desk.linker.decide(Link("user_id:1", "user_id:2", "m1", 5, alias=True))
+    assert decision.reason == "cap_email"
+
+
+def test_a_merge_by_hand_is_held_up_by_a_split_only() -> None:
+    desk = Desk(IdentitySettings(types=(TypeSettings("email", cap=1),)))
+    desk.link("user_id:1", "email:a")
+    desk.link("user_id:2", "email:b")
+    assert desk.ask(Merge("email:b", "email:a", 7)) == [("merge", "user_id:1", "user_id:2", "requested")]
+    assert desk.ask(Merge("user_id:1", "user_id:2", 7)) == []
+    assert desk.link("user_id:1", "user_id:3")[0][0].reason == "unique_user_id"
+    desk.split(("user_id:1",), ("user_id:2",))
+    assert desk.ask(Merge("user_id:1", "user_id:2", 8)) == [("refuse", "user_id:1", "user_id:2", "negative_link")]
+
+
+def test_an_unsplit_makes_one_of_whom_the_split_had_cut() -> None:
+    desk = Desk()
+    for other in ("email:a", "anonymous_id:x", "anonymous_id:y"):
+        desk.link("user_id:1", other)
+    desk.split(("user_id:1",), ("anonymous_id:x", "anonymous_id:y"))
+    assert desk.ask(Unsplit("anonymous_id:y", "email:a", 8)) == [
+        ("unsplit", "user_id:1", "anonymous_id:x", "requested"),
+        ("merge", "user_id:1", "anonymous_id:x", "unsplit"),
+    ]
+    assert desk.people("user_id:1") == {("anonymous_id:x", "anonymous_id:y", "email:a", "user_id:1")}
+    assert desk.ask(Unsplit("anonymous_id:y", "email:a", 9)) == []
+    assert not [key for key in desk.store if key[:1] == b"n"]
+
+
+def test_an_unsplit_of_strangers_lets_them_join_and_joins_nobody() -> None:
+    desk = Desk()
+    assert desk.ask(Unsplit("user_id:1", "email:a", 6)) == []
+    desk.split(("user_id:1",), ("email:a",))
+    assert desk.ask(Unsplit("user_id:1", "email:a", 8)) == [("unsplit", "user_id:1", "email:a", "requested")]
+    assert desk.link("user_id:1", "email:a")[0][0].kind == "merge"
+
+
+def test_a_split_of_an_earlier_version_is_lifted_and_its_sides_stay_two() -> None:
+    """Its links do not tell whether the two were one."""
+    desk = Desk()
+    desk.link("user_id:1", "email:a")
+    desk.split(("user_id:1",), ("email:a",))
+    desk.reopen()
+    desk.store.write({negative_link("user_id:1", "email:a"): b""})
+    assert desk.ask(Unsplit("user_id:1", "email:a", 8)) == [("unsplit", "user_id:1", "email:a", "requested")]
+
+
+@pytest.mark.parametrize("key", ["user_id:1", "phone:+49"])
+def test_a_quarantine_leaves_who_belongs_together_without_it(key: str) -> None:
+    """Whether the root or another member is quarantined; who is in no group stays with the root, or with each other."""
+    desk = Desk()
+    for other in ("phone:+49", "email:a", "email:b", "anonymous_id:x", "anonymous_id:y"):
+        desk.link("user_id:1", other)
+    groups = (("email:a", "anonymous_id:x", "user_id:9", key), ("email:b", "email:a"))
+    told = desk.ask(Quarantine(key, groups, 8))
+    kinds = [kind for kind, *_ in told]
+    assert kinds[0] == "quarantine"
+    assert set(kinds[1:]) == {"regroup"}
+    rest = tuple(sorted({"user_id:1", "phone:+49", "anonymous_id:y"} - {key}))
+    assert desk.people(*rest) == {rest}
+    assert desk.people("email:a") == {("anonymous_id:x", "email:a")}
+    assert desk.people("email:b") == {("email:b",)}
+    assert desk.people(key) == {(key,)}
+    assert desk.ask(Quarantine(key, groups, 8)) == []
+    assert desk.link(key, "email:b")[0][0].reason == "quarantined"
+    assert desk.ask(Merge(key, "email:a", 8)) == [
+        ("refuse", *sorted((key, "email:a"), key=["user_id:1", "email:a", "phone:+49"].index), "quarantined")
+    ]
+    assert desk.link("email:a", "email:b")[0][0].kind == "merge"
+    assert [kind for kind, *_ in desk.ask(EndQuarantine(key, 9))] == ["release", "merge", "merge"]
+    everybody = ("anonymous_id:x", "anonymous_id:y", "email:a", "email:b", "phone:+49", "user_id:1")
+    assert desk.people(key) == {everybody}
+    assert desk.ask(EndQuarantine(key, 9)) == []
+
+
+def test_a_quarantine_of_one_that_stands_alone_is_for_what_comes() -> None:
+    desk = Desk()
+    assert desk.ask(Quarantine("email:a", (), 8)) == [("quarantine", "email:a", "email:a", "requested")]
+    assert desk.link("user_id:1", "email:a")[0][0].reason == "quarantined"
+    assert desk.ask(EndQuarantine("email:a", 9)) == [("release", "email:a", "email:a", "requested")]
+    assert desk.link("user_id:1", "email:a")[0][0].kind == "merge"

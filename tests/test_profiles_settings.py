@@ -42,6 +42,7 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
             block_patterns: ["^T"]
           landline: {normalize: phone}
           user_id: {unique: false}
+        trust_alias: true
         default_region: DE
         remember_message_ids: 36h
         block: [Kiosk]
@@ -54,6 +55,7 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
     assert (settings.cap("crm_id"), settings.cap("email")) == (1, 5)
     assert settings.unique == {"crm_id"}
     assert settings.properties == {"crm_id": "crm_id", "crmId": "crm_id"}
+    assert (settings.trust_alias, DEFAULT.trust_alias) == (True, False)
     assert (settings.default_region, settings.forget_after) == ("DE", 36 * instant.HOUR)
     assert settings.terms("landline").normalizer == "phone"
     assert settings.terms("crm_id").blocked - settings.terms("email").blocked == {"c-0", "0"}
@@ -70,10 +72,11 @@ def test_an_empty_file_and_the_starter_file_are_the_defaults() -> None:
 
 def test_the_starter_file_holds_when_every_key_is_uncommented() -> None:
     text = STARTER.read_text()
-    keys = ("# priority", "# types", "#   ", "# default", "# block")
+    keys = ("# priority", "# types", "#   ", "# trust", "# default", "# block")
     lines = [line.removeprefix("# ") if line.startswith(keys) else line for line in text.splitlines()]
     settings = load_identity("\n".join(lines), "identity.yaml")
     assert settings.properties == {"crm_id": "crm_id"}
+    assert settings.trust_alias
     assert settings.default_region == "DE"
     assert settings.block == ("kiosk",)
 
@@ -85,6 +88,7 @@ types:
   crm_id: {from_property: [crm_id], cap: 0, unique: yes, block: [[1]]}
   x: {from_properties: [a]}
   y: {from_properties: [a], normalize: Email}
+trust_alias: 1
 default_region: UK
 remember_message_ids: 100d
 typs: 1
@@ -100,10 +104,11 @@ block: none
         "identity.yaml:3:53: unique is `yes`; it must be true or false.",
         "identity.yaml:3:66: an item of block is a list; it must be text.",
         "identity.yaml:5:40: normalize cannot be `Email`. Did you mean `email`?",
-        "identity.yaml:6:17: default_region cannot be `UK`; it is a country's two letters, like DE or GB.",
-        "identity.yaml:7:23: remember_message_ids is `100d`; it must be from 1h to 90d.",
-        "identity.yaml:8:1: `typs` is unknown in identity.yaml. Did you mean `types`?",
-        "identity.yaml:9:8: block is `none`; it must be a list, like `[first, second]`.",
+        "identity.yaml:6:14: trust_alias is `1`; it must be true or false.",
+        "identity.yaml:7:17: default_region cannot be `UK`; it is a country's two letters, like DE or GB.",
+        "identity.yaml:8:23: remember_message_ids is `100d`; it must be from 1h to 90d.",
+        "identity.yaml:9:1: `typs` is unknown in identity.yaml. Did you mean `types`?",
+        "identity.yaml:10:8: block is `none`; it must be a list, like `[first, second]`.",
     ]
 
 

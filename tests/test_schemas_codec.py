@@ -52,6 +52,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     bytes: st.binary(max_size=40),
     tuple[str, ...]: KEYS,
+    tuple[tuple[str, ...], ...]: st.lists(KEYS, max_size=3).map(tuple),
     tuple[int, ...]: st.lists(INSTANT, max_size=3).map(tuple),
     tuple[m.Piece, ...]: st.lists(PIECES, max_size=3).map(tuple),
     m.Event: events(),

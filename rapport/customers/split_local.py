@@ -8,6 +8,7 @@ from typing import Any
 
 from rapport.plan import folder as plan_folder
 from schemas.errors import UnknownCustomer, UsageError
+from schemas.messages import Split
 from stream.clock import wall_now
 from stream.embedded.engine import Engine
 from stream.embedded.reader import Reader
@@ -26,7 +27,7 @@ def split(data: Path, plan: Path | None, a: Sequence[str], b: Sequence[str]) -> 
             if reader.person(key) is None:
                 raise unknown(key, a[0])
     with Engine.open(data, loaded) as engine:
-        engine.split(a, b, wall_now())
+        engine.ask(Split(tuple(a), tuple(b), wall_now()))
         engine.publish()
     with Reader.open(data) as reader:
         one, other = reader.profile(a[0]), reader.profile(b[0])

@@ -79,7 +79,7 @@ class Home(Waits):
         if len(event.identifiers) > 1:
             self._ask(key, event)
         if event.previous is not None:
-            self._send(self._alias_lookup(key, event, event.previous), now)
+            self._send(self._alias_lookup(event, event.previous), now)
         if event.now - event.occurred_at > LATE_AFTER:
             self.effects.late += 1
         self.effects.facts.append(event)
@@ -128,9 +128,11 @@ class Home(Waits):
             self._link(Link(user.decode(), key, message_id, now))
 
     @staticmethod
-    def _alias_lookup(key: str, event: Event, previous: str) -> AliasLookup:
+    def _alias_lookup(event: Event, previous: str) -> AliasLookup:
+        """An alias speaks of its userId, even where another of its identifiers is stronger."""
+        named = next((key for key in event.identifiers if key.startswith("user_id:")), event.identifiers[0])
         return AliasLookup(
-            key_of("anonymous_id", previous), key_of("user_id", previous), key, event.message_id, event.now
+            key_of("anonymous_id", previous), key_of("user_id", previous), named, event.message_id, event.now
         )
 
     def _apply(self, to: str, member: str, event: Event, now: int) -> None:
@@ -180,7 +182,7 @@ class Home(Waits):
                 if not known:
                     self._rows.put(ALIAS + message.row.encode(), message.strongest.encode())
                 if other != message.strongest:
-                    self._link(Link(message.strongest, other, message.message_id, message.at))
+                    self._link(Link(message.strongest, other, message.message_id, message.at, alias=not known))
             case Admit():
                 row = self._row(message.row, now)
                 row.members |= set(message.members)

@@ -100,6 +100,7 @@ _BY_TYPE: Mapping[str, Check] = {
     "bytes": lambda value: type(value) is bytes,
     "bytes | None": lambda value: value is None or type(value) is bytes,
     "tuple[str, ...]": _keys,
+    "tuple[tuple[str, ...], ...]": lambda values: all(map(_keys, values)),
     "tuple[int, ...]": lambda values: type(values) is tuple and all(map(_number, values)),
     "tuple[Dropped, ...]": _dropped,
     "tuple[Piece, ...]": _pieces,
@@ -112,7 +113,7 @@ _BY_NAME: Mapping[str, Check] = {
     "message_id": _message_id,
     "a": lambda value: _keys(value) if type(value) is tuple else _key(value),
     "b": lambda value: _keys(value) if type(value) is tuple else _key(value),
-    **dict.fromkeys(("row", "to", "user", "strongest"), _key),
+    **dict.fromkeys(("row", "to", "user", "strongest", "key"), _key),
 }
 _CHECKS: Mapping[type, tuple[tuple[str, Check], ...]] = {
     kind: tuple(

@@ -25,7 +25,7 @@ from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas import codec
 from schemas.instant import MINUTE
-from schemas.messages import Event, Output, Rejected, Request, Split, Wake
+from schemas.messages import ByHand, Event, IdentityDecision, Output, Rejected, Request, Wake
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import packed, record_batch, unpacked
 from sinks.lake.chain import Lake
@@ -174,16 +174,16 @@ class Engine:
             self._advanced_at = now
             self.commit()
 
-    def split(self, a: Sequence[str], b: Sequence[str], now: int) -> int:
-        """Takes two people apart; returns how many profiles that cut."""
-        self._fire_due(now, now, stepwise=False)
+    def ask(self, request: ByHand) -> list[IdentityDecision]:
+        """Has the linker decide what somebody asks for by hand, with all that follows. Returns what it decided."""
+        self._fire_due(request.at, request.at, stepwise=False)
         effects = self._home.effects
         before = len(effects.identity)
-        effects.sent.append((LINKS, Split(tuple(a), tuple(b), now)))
-        self._deliver(now)
-        cut = len(effects.identity) - before
+        effects.sent.append((LINKS, request))
+        self._deliver(request.at)
+        decided = effects.identity[before:]
         self.commit()
-        return cut
+        return decided
 
     def publish(self) -> PublishReport:
         """Everything taken so far as Parquet and in the published DuckDB."""

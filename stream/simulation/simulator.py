@@ -16,7 +16,18 @@ from profiles import view
 from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas.instant import MINUTE, SECOND
-from schemas.messages import Event, Link, Rejected, Request, SourceMark, Split
+from schemas.messages import (
+    EndQuarantine,
+    Event,
+    Link,
+    Merge,
+    Quarantine,
+    Rejected,
+    Request,
+    SourceMark,
+    Split,
+    Unsplit,
+)
 from stream.core.batch import Batch
 from stream.core.effects import LINKS, Address, Effects
 from stream.core.envelope import envelope
@@ -132,7 +143,7 @@ class Simulator:
                     self.produce(each)
                 case SourceMark():
                     self.mark(each)
-                case Link() | Split():
+                case Link() | Split() | Merge() | Unsplit() | Quarantine() | EndQuarantine():
                     self.advance(each.at)
                     self.request(each)
             self._drain()
@@ -243,7 +254,7 @@ class Simulator:
         match item:
             case Pause():
                 self._quiet_until = self.now + item.duration
-            case Link() | Split():
+            case Link() | Split() | Merge() | Unsplit() | Quarantine() | EndQuarantine():
                 self.request(item)
             case SourceMark():
                 self.mark(item)

@@ -35,19 +35,19 @@ WHERE fact.dropped IS NOT NULL
 ORDER BY decided_at, decision, message_id, a;
 
 COMMENT ON TABLE mart.fct_identity_decision IS
-    'Why identifiers became one person or did not: merges, refusals, splits, dropped identifiers';
+    'Why identifiers became one person or did not: merges, refusals, splits, quarantines, dropped identifiers';
 COMMENT ON COLUMN mart.fct_identity_decision.decision IS 'Number, in order; NULL for a drop';
-COMMENT ON COLUMN mart.fct_identity_decision.kind IS 'merge, refuse, split or drop (an identifier not used)';
+COMMENT ON COLUMN mart.fct_identity_decision.kind IS 'merge, refuse, split, unsplit, quarantine, regroup (what a quarantine leaves apart), release, or drop (not used)';
 COMMENT ON COLUMN mart.fct_identity_decision.winner IS
-    'Profile that holds all afterwards; after a split the one that stays; after a refusal the stronger';
+    'Profile that holds all afterwards; after a split or a quarantine the one that stays; else the stronger';
 COMMENT ON COLUMN mart.fct_identity_decision.loser IS
-    'Profile that was absorbed; after a split the one that left; after a refusal the weaker';
+    'Profile that was absorbed; after a split or a quarantine the one that left; else the weaker';
 COMMENT ON COLUMN mart.fct_identity_decision.reason IS 'As in raw.identity; for a drop: blocked, malformed or too_long';
-COMMENT ON COLUMN mart.fct_identity_decision.message_id IS 'The event that named the identifiers; empty after a split';
+COMMENT ON COLUMN mart.fct_identity_decision.message_id IS 'The event that named the identifiers; empty for what was asked by hand';
 COMMENT ON COLUMN mart.fct_identity_decision.decided_at IS
     'When it was decided, UTC, by the clock of its run; for a drop when the event was accepted';
 COMMENT ON COLUMN mart.fct_identity_decision.winner_identifier IS 'Root key of the winner; NULL for a drop';
 COMMENT ON COLUMN mart.fct_identity_decision.loser_identifier IS 'Root key of the loser; NULL for a drop';
 COMMENT ON COLUMN mart.fct_identity_decision.a IS 'Identifier key that was asked about or dropped';
-COMMENT ON COLUMN mart.fct_identity_decision.b IS 'The other one; NULL for a drop';
-COMMENT ON COLUMN mart.fct_identity_decision.moved IS 'Keys whose profile changed; empty for a refusal and a drop';
+COMMENT ON COLUMN mart.fct_identity_decision.b IS 'The other one; empty for a quarantine and its end, NULL for a drop';
+COMMENT ON COLUMN mart.fct_identity_decision.moved IS 'Keys whose profile changed; empty where nobody moved';
