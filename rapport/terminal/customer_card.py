@@ -166,8 +166,11 @@ def explanation(found: Mapping[str, Any]) -> list[RenderableType]:
         for person in people
         if person["profile_id"] is not None
     ]
-    names = ("decision", "kind", "a", "b", "reason", "source", "message_id")
-    for title, decisions in (("Joined by", found["links"]), ("Kept apart by", found["against"])):
+    for title, decisions, where in (
+        ("Joined by", found["links"], ()),
+        ("Kept apart by", found["against"], ("source",)),
+    ):
+        names = ("decision", "kind", "a", "b", "reason", *where, "message_id")
         rows = [[*(each[name] for name in names), minute(each["decided_at"])] for each in decisions]
         if rows:
             sections.append(table(title, (*names[:-1], "message", "at"), rows))

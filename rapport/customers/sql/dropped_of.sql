@@ -1,7 +1,8 @@
 -- Purpose: how often, why and where some identifiers were named and not used; keys are compared without case.
 WITH named AS (
     SELECT
-        json_extract_string(each.value, '$.type') || ':' || trim(json_extract_string(each.value, '$.value')) AS identifier,
+        json_extract_string(each.value, '$.type') || ':'
+        || trim(json_extract_string(each.value, '$.value')) AS identifier,
         json_extract_string(each.value, '$.reason') AS reason,
         fact.source,
         fact.message_id,

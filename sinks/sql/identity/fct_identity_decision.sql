@@ -37,13 +37,15 @@ ORDER BY decided_at, decision, message_id, a;
 COMMENT ON TABLE mart.fct_identity_decision IS
     'Why identifiers became one person or did not: merges, refusals, splits, quarantines, dropped identifiers';
 COMMENT ON COLUMN mart.fct_identity_decision.decision IS 'Number, in order; NULL for a drop';
-COMMENT ON COLUMN mart.fct_identity_decision.kind IS 'merge, refuse, split, unsplit, quarantine, regroup (what a quarantine leaves apart), release, or drop (not used)';
+COMMENT ON COLUMN mart.fct_identity_decision.kind IS
+    'merge, refuse, split, unsplit, quarantine, regroup (apart by a quarantine), release, or drop (not used)';
 COMMENT ON COLUMN mart.fct_identity_decision.winner IS
     'Profile that holds all afterwards; after a split or a quarantine the one that stays; else the stronger';
 COMMENT ON COLUMN mart.fct_identity_decision.loser IS
     'Profile that was absorbed; after a split or a quarantine the one that left; else the weaker';
 COMMENT ON COLUMN mart.fct_identity_decision.reason IS 'As in raw.identity; for a drop: blocked, malformed or too_long';
-COMMENT ON COLUMN mart.fct_identity_decision.message_id IS 'The event that named the identifiers; empty for what was asked by hand';
+COMMENT ON COLUMN mart.fct_identity_decision.message_id IS
+    'The event that named the identifiers; empty for what was asked by hand';
 COMMENT ON COLUMN mart.fct_identity_decision.decided_at IS
     'When it was decided, UTC, by the clock of its run; for a drop when the event was accepted';
 COMMENT ON COLUMN mart.fct_identity_decision.winner_identifier IS 'Root key of the winner; NULL for a drop';
