@@ -204,6 +204,7 @@ class Linker:
         decisions: list[IdentityDecision] = []
         orders: list[Order] = []
         others = [key for key in request.b if key not in request.a]
+        new = any(not self._apart(a, b) for a in request.a for b in others)
         for a in request.a:
             for b in others:
                 self._forbid(a, b)
@@ -218,6 +219,10 @@ class Linker:
                 decision, moves = self._leave(root, leaving, "split", request.a[0], others[0], "requested", request.at)
                 decisions.append(decision)
                 orders += moves
+        if new and not decisions:
+            a, b = request.a[0], others[0]
+            winner, loser = self._ranked(a, b)
+            decisions.append(self._tell("split", a, b, winner, loser, request.at))
         return decisions, orders
 
     def _leave(
@@ -276,7 +281,7 @@ class Linker:
         root = self._know(key).root
         rest = set(self._know(root).members) - {key}
         self._quarantined.add(key)
-        self._raw[b"q" + key.encode()] = orjson.dumps(sorted(rest))
+        self._raw[quarantine(key)] = orjson.dumps(sorted(rest))
         groups: list[set[str]] = []
         for each in request.groups:
             if group := rest & set(each):
@@ -303,7 +308,7 @@ class Linker:
         key = request.key
         if key not in self._quarantined:
             return [], []
-        mark = b"q" + key.encode()
+        mark = quarantine(key)
         members = orjson.loads(self._get(mark) or b"[]")
         self._raw[mark] = None
         self._quarantined.remove(key)
@@ -361,6 +366,11 @@ class Linker:
 def negative_link(x: str, y: str) -> bytes:
     """The row that keeps two identifiers apart."""
     return b"n" + _pair(x, y)
+
+
+def quarantine(key: str) -> bytes:
+    """The row that keeps an identifier in quarantine."""
+    return b"q" + key.encode()
 
 
 def _pair(x: str, y: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import combinations, zip_longest
 from typing import Any, NamedTuple
@@ -99,7 +99,7 @@ class Naive:
             case Link(a, b, _, _, alias):
                 return self._joined(a, b, self.refusal(a, b, alias), "named_together")
             case Split(a, b):
-                return self._split(set(a), set(b) - set(a))
+                return self._split(a, [key for key in b if key not in a])
             case Merge(a, b):
                 return self._joined(a, b, self.forbidden(a, b), "requested")
             case Unsplit(a, b):
@@ -167,11 +167,13 @@ class Naive:
         ]
         return [Decided("release", root, root, (), "requested"), *joined]
 
-    def _split(self, one: set[str], other: set[str]) -> list[Decided]:
-        self.apart |= {frozenset((x, y)) for x in one for y in other}
+    def _split(self, one: Sequence[str], other: Sequence[str]) -> list[Decided]:
+        declared = {frozenset((x, y)) for x in one for y in other}
+        new = not declared <= self.apart
+        self.apart |= declared
         decided = []
         for cluster in sorted({self.of(key) for key in one}, key=self.root):
-            a, b = cluster & one, cluster & other
+            a, b = cluster.intersection(one), cluster.intersection(other)
             if a and b:
                 root = self.root(cluster)
                 leaving = a if root in b else b
@@ -181,6 +183,9 @@ class Naive:
                 self._set(leaving)
                 self._set(cluster - leaving)
                 decided.append(Decided("split", root, self.root(leaving), tuple(sorted(leaving)), "requested"))
+        if new and not decided:
+            roots = sorted((self.root(self.of(one[0])), self.root(self.of(other[0]))), key=self.strength)
+            decided.append(Decided("split", *roots, (), "requested"))
         return decided
 
     def _set(self, cluster: frozenset[str]) -> None:

@@ -178,7 +178,9 @@ def test_what_a_split_parted_never_rejoins_not_even_by_way_of_others() -> None:
 
 def test_a_split_before_any_link_keeps_apart_all_the_same() -> None:
     desk = Desk()
-    assert desk.split(("email:a",), ("email:b", "email:c")) == ([], [])
+    (decision,), orders = desk.split(("email:a",), ("email:b", "email:c"))
+    assert (decision.kind, decision.moved, orders) == ("split", (), [])
+    assert desk.split(("email:b",), ("email:a",)) == ([], [])
     assert desk.link("email:a", "email:c")[0][0].reason == "negative_link"
     assert desk.link("email:b", "email:c")[0][0].kind == "merge"
 

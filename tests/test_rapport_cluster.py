@@ -17,8 +17,8 @@ import orjson
 import pytest
 
 from conftest import Rapport
+from rapport.customers.by_hand import apart
 from rapport.customers.cluster import got
-from rapport.customers.split_cluster import _apart
 from rapport.demo.broker import Broker
 from rapport.demo.cluster import figure, month_until, through
 from rapport.demo.processes import LocalCluster
@@ -214,7 +214,7 @@ def test_two_people_are_taken_apart_as_embedded(shop: Shop, rapport: Rapport) ->
     for key in (a, b):
         embedded = rapport("profile", key, *here).json
         assert without_triggers(embedded) == shop.ask("worker-1", key)[1] == shop.ask("worker-2", key)[1]
-    assert rapport("identity", "split", a, b, "--to", "kafka", *there).json == split
+    assert rapport("identity", "split", a, b, "--yes", "--to", "kafka", *there).json == split
     until = time.monotonic() + 30
     while explained()[1]["against"] != {"split"}:
         assert time.monotonic() < until, explained()
@@ -224,6 +224,46 @@ def test_two_people_are_taken_apart_as_embedded(shop: Shop, rapport: Rapport) ->
     assert (cluster["same"], cluster["declared_apart"]) == (False, True)
 
 
+@pytest.mark.usefixtures("on_kafka")
+def test_what_people_decide_by_hand_is_the_same_on_a_cluster(shop: Shop, rapport: Rapport) -> None:
+    """What must be published before the next can be decided is waited for."""
+    found = [shop.ask("worker-1", key)[1] for key in identifiers(shop, 400)]
+    pairs = [both for customer in found if (both := one_of_each(customer))]
+    a, b = pairs[-1]
+    other = next(each for each, _ in pairs if each != a)
+    here = ("--data", shop.embedded, "--plan", SHOP, "--json")
+    there = ("--brokers", *shop.settings.brokers, "--data", shop.cluster.sink_data, "--plan", SHOP, "--json")
+
+    def decided(*command: str) -> Any:
+        embedded = rapport("identity", *command, *here)
+        cluster = rapport("identity", *command, "--to", "kafka", *there)
+        assert (embedded.code, cluster.code) == (0, 0), (embedded.err, cluster.err)
+        assert embedded.json == cluster.json, command
+        return cluster.json
+
+    def published(kind: str, key: str) -> None:
+        until = time.monotonic() + 30
+        log = ("identity", "log", key, "--data", shop.cluster.sink_data, "--json")
+        while kind not in {each["kind"] for each in rapport(*log).json[:3]}:
+            assert time.monotonic() < until, kind
+            time.sleep(0.5)
+
+    (whole,) = decided("unsplit", a, b)["people"]
+    assert [each["identifiers"] for each in decided("merge", a, other)["people"]] != [whole["identifiers"]]
+    published("merge", a)
+    decided("split", a, other)
+    published("split", a)
+    refused = rapport("identity", "merge", a, other, "--to", "kafka", *there)
+    assert (refused.code, "unsplit" in refused.err) == (2, True), refused.err
+    assert len(decided("unsplit", a, other)["people"]) == 1
+    first, *groups = decided("quarantine", a)["people"]
+    assert (first["identifiers"], bool(groups)) == ([a], True)
+    published("quarantine", a)
+    assert rapport("identity", "explain", a, "--from", "kafka", *there).json["quarantined"] == [a]
+    (whole,) = decided("release", a)["people"]
+    assert {a, b, other} <= set(whole["identifiers"])
+
+
 def one_of_each(customer: dict[str, Any]) -> tuple[str, str] | None:
     """An e-mail address and a device of one customer."""
     keys = {each["type"]: f"{each['type']}:{each['value']}" for each in customer["identifiers"]}
@@ -231,7 +271,7 @@ def one_of_each(customer: dict[str, Any]) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize(
-    ("of_a", "of_b", "apart"),
+    ("of_a", "of_b", "done"),
     [
         (("one", 7), ("one", 7), False),
         (("one", 3), ("two", 0), False),  # the events of the second are on their way
@@ -239,12 +279,12 @@ def one_of_each(customer: dict[str, Any]) -> tuple[str, str] | None:
         (("one", 4), ("two", 4), True),  # meanwhile another came
     ],
 )
-def test_two_are_apart_once_every_event_has_followed(of_a: tuple[str, int], of_b: tuple[str, int], apart: bool) -> None:
+def test_two_are_apart_once_every_event_has_followed(of_a: tuple[str, int], of_b: tuple[str, int], done: bool) -> None:
     def customer(profile_id: str, events: int) -> dict[str, Any]:
         return {"profile_id": profile_id, "event_count": events}
 
     before = dict.fromkeys("ab", customer("one", 7))
-    assert _apart({"a": customer(*of_a), "b": customer(*of_b)}, before, "a", "b") is apart
+    assert apart({"a": customer(*of_a), "b": customer(*of_b)}, before, "a", "b") is done
 
 
 @pytest.mark.usefixtures("on_kafka")

@@ -247,9 +247,10 @@ def test_a_chain_is_the_shortest_and_walks_over_merges_only():
         _merge(4, "a", "c"),
         _merge(5, "a", "d", "refuse"),
     ]
-    assert [step["decision"] for step in chain(decisions, "a", "d")] == [4, 3]
-    assert chain(decisions, "a", "nobody") == []
-    assert chain(decisions, "a", "a") == []
+    assert [step["decision"] for step in chain(decisions, "abcd", "a", "d")] == [4, 3]
+    assert chain(decisions, "abcd", "a", "nobody") == []
+    assert chain(decisions, "abcd", "a", "a") == []
+    assert [step["decision"] for step in chain(decisions, "abd", "a", "d")] == []
     assert [step["decision"] for step in between(decisions, ["a", "b"], ["d"])] == [5]
 
 

@@ -42,6 +42,10 @@ LOCAL = {
     "compact": (),
     "config show": (),
     "identity split": ("user_id:ann", "email:ann@example.com"),
+    "identity unsplit": ("user_id:ann", "email:ann@example.com"),
+    "identity merge": ("user_id:ann", "email:ann@example.com"),
+    "identity quarantine": ("user_id:ann",),
+    "identity release": ("user_id:ann",),
 }
 """Commands on a data folder, and their other arguments."""
 ELSEWHERE = {

@@ -6,7 +6,6 @@ Where they are, the brokers know from the workers' consumer group.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -16,9 +15,10 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from rapport.customers.by_hand import identifiers
 from rapport.customers.local import explained, meant, refused_only, triggers, unknown
 from schemas.errors import ClusterError, UnknownCustomer
-from schemas.keys import key_of, partition_of, profile_id
+from schemas.keys import partition_of, profile_id
 from stream.kafka.cluster import Cluster
 from stream.kafka.placement import placement
 
@@ -60,11 +60,6 @@ def _person(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
         "profile_id": found["profile_id"],
         "members": [root, *sorted(set(members) - {root})],
     }
-
-
-def identifiers(found: Mapping[str, Any]) -> list[str]:
-    """The keys of a customer."""
-    return [key_of(each["type"], each["value"]) for each in found["identifiers"]]
 
 
 def asked(cluster: Cluster, key: str) -> dict[str, Any]:

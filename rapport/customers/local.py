@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from rapport.customers import queries
-from rapport.customers.explanation import between, chain
+from rapport.customers.explanation import between, chain, named, quarantined, split_between
 from schemas.errors import NotPublished, UnknownCustomer
 from schemas.keys import split_key
 from stream.embedded.reader import Reader
@@ -40,7 +40,8 @@ def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict
 
     `{"same": bool | None, "declared_apart": bool, "people": [...], "links": [decisions], "against": [decisions],
     "dropped": [...]}`. A person without a `profile_id` is an identifier that was named and never used for one;
-    `dropped` says how often, why and where that happened to those asked about.
+    `dropped` says how often, why and where that happened to those asked about, `quarantined` which of them are in
+    quarantine.
     """
     with Reader.open(data) as reader:
         people = [_person(reader, data, plan, key) for key in (a, b) if key is not None]
@@ -54,6 +55,7 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
     members = [person["members"] for person in people]
     decisions = queries.rows(data, "identity_of", {"keys": [key for side in members for key in side]})
     dropped = queries.rows(data, "dropped_of", {"keys": [person["identifier"] for person in people]})
+    held = [person["identifier"] for person in people if quarantined(decisions, person["identifier"])]
     if len(people) == 1:
         merges = [decision for decision in decisions if decision["kind"] == "merge"]
         others = [decision for decision in decisions if decision["kind"] != "merge"]
@@ -64,17 +66,22 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
             "links": merges,
             "against": others,
             "dropped": dropped,
+            "quarantined": held,
         }
     same = people[0]["root"] == people[1]["root"]
     keys = [person["identifier"] for person in people]
+    links = chain(decisions, members[0], *keys) if same else []
+    if same and not links:  # what joined them left in a quarantine, and events name them together all the same
+        links = chain(named(queries.rows(data, "named", {"keys": members[0]})), members[0], *keys)
     against = [] if same else between(decisions, *members)
     return {
         "same": same,
-        "declared_apart": any(decision["kind"] == "split" for decision in against),
+        "declared_apart": not same and split_between(decisions, *members),
         "people": people,
-        "links": chain(decisions, *keys) if same else [],
+        "links": links,
         "against": against,
         "dropped": dropped,
+        "quarantined": held,
     }
 
 

@@ -191,6 +191,8 @@ def _verdict(found: Mapping[str, Any]) -> str:
     strangers = [person["identifier"] for person in found["people"] if person["profile_id"] is None]
     if strangers and not (others and found["against"]):
         return " ".join(_nobodys(key, found) for key in strangers)
+    if found["quarantined"]:
+        return " ".join(f"{key} is in quarantine: no event joins it to anybody." for key in found["quarantined"])
     if found["same"] is None:
         return f"{first['identifier']} is one of {len(first['members'])} identifiers of a customer."
     pair = f"{first['identifier']} and {others[0]['identifier']}"
@@ -200,8 +202,12 @@ def _verdict(found: Mapping[str, Any]) -> str:
         return f"{pair} were declared to be different people (a split)."
     if strangers:
         return f"Joining {pair} was refused, and no event was {strangers[0]}'s own: it has no customer."
-    if found["against"]:
+    if any(each["kind"] == "refuse" for each in found["against"]):
         return f"{pair} are two customers: joining them was refused."
+    if any(each["kind"] == "regroup" for each in found["against"]):
+        return f"{pair} are two customers: what joined them is in quarantine."
+    if found["against"]:
+        return f"{pair} are two customers: a split was taken back, and nothing has joined them since."
     return f"{pair} are two customers: no event has named an identifier of each."
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from profiles import view
-from profiles.linker import negative_link
+from profiles.linker import negative_link, quarantine
 from profiles.rows import Rows
 from schemas.keys import profile_id
 from stream.embedded.store import STATE, LocalStore
@@ -55,6 +55,10 @@ class Reader:
     def apart(self, a: str, b: str) -> bool:
         """Whether a split has declared these two to be different people."""
         return self._store.get(negative_link(a, b)) is not None
+
+    def quarantined(self, key: str) -> bool:
+        """Whether an identifier is in quarantine."""
+        return self._store.get(quarantine(key)) is not None
 
     def state(self) -> dict[str, Any]:
         """Positions and totals of the engine: `{"outputs", "profiles", "swept"}`."""
