@@ -9,6 +9,7 @@ identity.yaml, each key optional:
         cap: 1                           the most a profile may hold
         unique: true                     two profiles that both hold one never merge
         normalize: none                  email | phone | none
+        suspect_above: 20                doctor names one that on one day was named with more others of one type
         block: ["C-0000"]                values that identify nobody, besides those for all types
         block_patterns: ["^TEST"]        the same as regular expressions
     trust_alias: true                    an alias may join two user ids; nothing else may. false unless told
@@ -39,6 +40,8 @@ Normalizer = Literal["email", "phone", "none"]
 STRONGEST = ("user_id", "email", "phone")
 WEAKEST = ("device_id", "advertising_id", "anonymous_id")
 DEFAULT_CAP = 5
+SUSPECT_ABOVE = 20
+"""With more others of one type than that, named on one day, an identifier may be one that many people share."""
 DEFAULT_CAPS = {"user_id": 1, "anonymous_id": 50}
 NORMALIZERS: Mapping[str, Normalizer] = {"email": "email", "phone": "phone"}
 
@@ -91,6 +94,8 @@ class TypeSettings:
     cap: int | None = None
     unique: bool | None = None
     normalize: Normalizer | None = None
+    suspect_above: int | None = None
+    """How many others of one type an identifier of this type may be named with on one day before doctor names it."""
     block: tuple[str, ...] = ()
     block_patterns: tuple[str, ...] = ()
 
@@ -316,6 +321,7 @@ _TYPE_KEYS: Mapping[str, _Read] = {
     "cap": lambda reader, node, what: reader.integer(node, what, 1, 1_000),
     "unique": PlanReader.boolean,
     "normalize": lambda reader, node, what: reader.choice(node, what, ("email", "phone", "none")),
+    "suspect_above": lambda reader, node, what: reader.integer(node, what, 1, 1_000_000),
     "block": _values,
     "block_patterns": _patterns,
 }

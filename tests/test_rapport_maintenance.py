@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from profiles import identifiers
 from rapport.replay.sort import SCRATCH
 from stream.embedded.store import LAKE, PUBLISHED
 
@@ -105,3 +106,80 @@ def test_an_unknown_refusal_is_told(rapport, data):
         ended = rapport("rejected", *command, "--data", data)
         assert ended.code == 1
         assert "rapport rejected list" in ended.err
+
+
+# --- identifiers ------------------------------------------------------------------------------------------------------
+
+
+def seen(number: int, time: str, **named: object) -> dict[str, object]:
+    return {"type": "identify", "messageId": f"m{number}", "timestamp": time, "traits": {}, **named}
+
+
+def found_suspects(rapport, data, *more):
+    ended = rapport("doctor", "--data", data, "--json", *more)
+    return [each["found"] for each in ended.json["findings"] if each["check"] == "identifiers"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_who_was_named_with_many_on_one_day_is_named_whatever_the_order(rapport, ndjson, tmp_path, backwards):
+    """A day is one of UTC, by occurred_at: the last hour of the second number's day is the next one."""
+    shared = [seen(n, "2026-03-02T10:00:00Z", anonymousId=f"a{n}", traits={"phone": "+4930901820"}) for n in range(21)]
+    over_midnight = [
+        seen(
+            30 + n,
+            f"2026-03-02T{23 if n % 2 else 1}:30:00-01:00",
+            anonymousId=f"b{n}",
+            traits={"phone": "+4930901821", "email": f"b{n}@x.example"},
+        )
+        for n in range(30)
+    ]
+    events = (shared + over_midnight)[:: -1 if backwards else 1]
+    assert rapport("replay", ndjson("a.ndjson", *events), "--data", tmp_path / "d").code == 0
+    assert found_suspects(rapport, tmp_path / "d") == [
+        "on one day named with very many others: phone:+4930901820 with 21 anonymous_id on 2026-03-02"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "named"),
+    [({"phone": 2}, True), ({"phone": 3}, False), ({"anonymous_id": 2}, False), ({"phone": 2, "email": 9}, True)],
+)
+def test_how_many_are_too_many_is_said_per_type(rapport, ndjson, tmp_path, limit, named):
+    plan = tmp_path / "plan"
+    plan.mkdir()
+    types = ", ".join(f"{name}: {{suspect_above: {most}}}" for name, most in limit.items())
+    (plan / "identity.yaml").write_text(f"types: {{{types}}}\n")
+    events = [
+        seen(n, "2026-03-02T10:00:00Z", anonymousId=f"a{n % 3}", traits={"phone": "+4930901820"}) for n in range(6)
+    ]
+    rapport("replay", ndjson("a.ndjson", *events), "--data", tmp_path / "d")
+    (told,) = found_suspects(rapport, tmp_path / "d", "--plan", plan)
+    assert ("phone:+4930901820 with 3 anonymous_id" in told) is named
+    if named:
+        assert rapport("identity", "quarantine", "phone:+4930901820", "--data", tmp_path / "d").code == 0
+        (told,) = found_suspects(rapport, tmp_path / "d", "--plan", plan)
+        assert "with" in told
+        assert "phone" not in told
+
+
+def test_what_earlier_versions_stored_otherwise_is_named(rapport, ndjson, tmp_path, monkeypatch):
+    monkeypatch.setattr(identifiers, "is_placeholder", lambda _: False)
+    monkeypatch.setattr(identifiers, "address_of", str.lower)
+    events = [
+        seen(1, "2026-03-02T10:00:00Z", anonymousId="a", traits={"email": "'Ann@x.example'"}),
+        seen(2, "2026-03-02T10:00:00Z", userId="{{id}}", traits={"email": "ann@x.example"}),
+        seen(3, "2026-03-02T10:00:00Z", userId="u-7", traits={"email": "bob@xn--exmple-cua.de"}),
+    ]
+    data = tmp_path / "d"
+    assert rapport("replay", ndjson("a.ndjson", *events), "--data", data).code == 0
+    monkeypatch.undo()
+    respelled, blocked = found_suspects(rapport, data)
+    assert respelled == (
+        "stored in a spelling of earlier versions: email:'ann@x.example' (now email:ann@x.example),"
+        " email:bob@xn--exmple-cua.de (now email:bob@exämple.de)"
+    )
+    assert blocked == "stored by earlier versions and dropped now: user_id:{{id}}"
+    assert rapport("profile", "email:'ann@x.example'", "--data", data).code == 0
+    assert rapport("identity", "merge", "email:'ann@x.example'", "email:ann@x.example", "--data", data).code == 0
+    assert rapport("identity", "quarantine", "user_id:{{id}}", "--data", data).code == 0
+    assert "dropped now" not in "".join(found_suspects(rapport, data))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rapport.customers.cluster import got
+from rapport.doctor.identity import of_identity
 from rapport.doctor.lag import INPUTS, Flow
 from rapport.doctor.local import Finding, Verdict, listed, of_disk, of_plan
 from rapport.plan import folder as plan_folder
@@ -40,7 +41,7 @@ Answers = Mapping[str, tuple[int, dict[str, Any]]]
 
 def examine(cluster: Cluster, plan: Path | None) -> list[Finding]:
     """Every check, in the order in which trouble usually starts."""
-    findings = [*of_plan(plan), *of_disk(cluster.data)]
+    findings = [*of_plan(plan), *of_disk(cluster.data), *of_identity(cluster.data, plan)]
     try:
         with admin(cluster) as client:
             findings += _Examination(client, cluster, plan).findings()

@@ -40,6 +40,8 @@ class Finding:
 
 def examine(data: Path, plan: Path | None) -> list[Finding]:
     """Every check, in the order in which trouble usually starts."""
+    from rapport.doctor.identity import of_identity  # it reports in this module's words
+
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("plan", lambda: of_plan(plan, data)),
         ("disk", lambda: of_disk(data)),
@@ -47,6 +49,7 @@ def examine(data: Path, plan: Path | None) -> list[Finding]:
         ("lake", lambda: _lake(data)),
         ("published", lambda: _published(data)),
         ("leftovers", lambda: _leftovers(data)),
+        ("identifiers", lambda: of_identity(data, plan)),
     ]
     if not data.is_dir():
         checks = checks[:2]
