@@ -295,3 +295,16 @@ def test_sides_never_share_and_do_not_depend_on_who_is_named_first(named):
     for key in set("abcdefg") - mine - theirs:
         together = {other for keys in named if key in keys for other in keys}
         assert bool(together & mine) == bool(together & theirs)
+
+
+def test_a_number_is_found_as_the_plan_that_the_folder_had_last_reads_it(rapport, ndjson, tmp_path):
+    plan, data = tmp_path / "plan", tmp_path / "data"
+    plan.mkdir()
+    (plan / "identity.yaml").write_text("default_region: DE\n")
+    events = [
+        call("identify", 1, userId="ann", traits={"phone": "030 1234567"}),
+        call("identify", 2, anonymousId="tablet", traits={"phone": "030 1234567"}),
+    ]
+    assert rapport("replay", ndjson("a.ndjson", *events), "--plan", plan, "--data", data).code == 0
+    desk = Desk(rapport, data)
+    assert desk.json("explain", "phone:030 1234567")["people"][0]["identifier"] == PHONE

@@ -17,7 +17,7 @@ class Local:
 
     def __init__(self, data: Path, plan: Path | None) -> None:
         self.data = data
-        self._plan = plan_folder.load(plan)
+        self._plan = plan_folder.load(plan, data)
 
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier; None where nobody has."""

@@ -47,7 +47,7 @@ def explain(cluster: Cluster, plan: Path | None, *keys: str) -> dict[str, Any]:
 
 
 def _person(cluster: Cluster, plan: Path | None, key: str) -> dict[str, Any]:
-    written = [each for each in (key, meant(plan, key)) if each]
+    written = [each for each in (key, meant(cluster.data, plan, key)) if each]
     try:
         found = asked(cluster, key)
     except UnknownCustomer:

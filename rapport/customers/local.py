@@ -21,7 +21,7 @@ from stream.embedded.reader import Reader
 def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     """The customer who has this identifier: `profiles.view.profile` and `triggers`. Raises UnknownCustomer."""
     with Reader.open(data) as reader:
-        found = reader.profile(_known(reader, plan, key))
+        found = reader.profile(_known(reader, data, plan, key))
     assert found is not None
     return {**found, "triggers": triggers(data, found["profile_ids"])}
 
@@ -87,9 +87,9 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _person(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     try:
-        known = _known(reader, plan, key)
+        known = _known(reader, data, plan, key)
     except UnknownCustomer:
-        return refused_only(data, [each for each in (key, meant(plan, key)) if each])
+        return refused_only(data, [each for each in (key, meant(data, plan, key)) if each])
     return {**(reader.person(known) or {}), "identifier": known}
 
 
@@ -103,11 +103,11 @@ def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
     return {"identifier": keys[-1], "root": keys[-1], "profile_id": None, "members": [keys[-1]]}
 
 
-def _known(reader: Reader, plan: Path | None, key: str) -> str:
+def _known(reader: Reader, data: Path, plan: Path | None, key: str) -> str:
     """The key under which this identifier is stored: as written, else as its type normalizes it."""
     if reader.person(key) is not None:
         return key
-    usual = meant(plan, key)
+    usual = meant(data, plan, key)
     if usual is not None and reader.person(usual) is not None:
         return usual
     raise unknown(key)
@@ -119,12 +119,12 @@ def unknown(key: str) -> UnknownCustomer:
     return UnknownCustomer(f"nobody has {type_} {value!r}; search by a part of it: rapport find {shlex.quote(value)}")
 
 
-def meant(plan: Path | None, key: str) -> str | None:
+def meant(data: Path, plan: Path | None, key: str) -> str | None:
     """The key as an event that names it would have got it."""
     from profiles.identifiers import normalized
     from rapport.plan import folder as plan_folder
 
-    return normalized(key, plan_folder.load(plan).identity)
+    return normalized(key, plan_folder.load(plan, data).identity)
 
 
 def find(data: Path, text: str, limit: int) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ CHECK = "identifiers"
 def of_identity(data: Path, plan: Path | None) -> Iterator[Finding]:
     """Nothing where the plan cannot be loaded or nothing can be read that is published: other checks say that."""
     try:
-        settings = plan_folder.load(plan).identity
+        settings = plan_folder.load(plan, data).identity
         held = {row["key"] for row in queries.rows(data, "in_quarantine", package="rapport.doctor")}
         many = _named_with_many(data, settings, held)
         odd = _spelled_oddly(data, settings, held)
