@@ -109,9 +109,11 @@ class Linker:
         winner, loser = self._ranked(request.a, request.b)
         if winner == loser:
             return [], []
-        why = self._forbidden(request) or self._excess(winner, loser, self._trusted(request))
+        why = self._forbidden(request, winner, loser) or self._excess(winner, loser, self._trusted(request))
         return (
-            self._merge(request, "named_together") if why is None else (self._refuse(request, winner, loser, why), [])
+            self._merge(request, winner, loser, "named_together")
+            if why is None
+            else (self._refuse(request, winner, loser, why), [])
         )
 
     def _join(self, request: Link, reason: str) -> tuple[list[IdentityDecision], list[Order]]:
@@ -119,15 +121,18 @@ class Linker:
         winner, loser = self._ranked(request.a, request.b)
         if winner == loser:
             return [], []
-        why = self._forbidden(request)
-        return self._merge(request, reason) if why is None else (self._refuse(request, winner, loser, why), [])
+        why = self._forbidden(request, winner, loser)
+        return (
+            self._merge(request, winner, loser, reason)
+            if why is None
+            else (self._refuse(request, winner, loser, why), [])
+        )
 
     def _ranked(self, a: str, b: str) -> list[str]:
         """The roots of two, the stronger first."""
         return sorted((self._know(a).root, self._know(b).root), key=self._strength)
 
-    def _merge(self, request: Link, reason: str) -> tuple[list[IdentityDecision], list[Order]]:
-        winner, loser = self._ranked(request.a, request.b)
+    def _merge(self, request: Link, winner: str, loser: str, reason: str) -> tuple[list[IdentityDecision], list[Order]]:
         gaining, losing = self._know(winner), self._know(loser)
         moved = losing.members
         for key in moved:
@@ -159,11 +164,10 @@ class Linker:
         pair = (split_key(request.a)[0], split_key(request.b)[0])
         return request.alias and self._settings.trust_alias and pair == ("user_id", "user_id")
 
-    def _forbidden(self, request: Link) -> str | None:
+    def _forbidden(self, request: Link, winner: str, loser: str) -> str | None:
         """Why nothing may join these two, whoever asks."""
         if request.a in self._quarantined or request.b in self._quarantined:
             return "quarantined"
-        winner, loser = self._ranked(request.a, request.b)
         ours, theirs = self._know(winner).members, self._know(loser).members
         if any(self._know(key).negatives for key in theirs) and any(self._apart(x, y) for x in ours for y in theirs):
             return "negative_link"

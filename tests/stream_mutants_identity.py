@@ -187,8 +187,8 @@ class QuarantineForgotten(Linker):
 class QuarantineOfToday(Linker):
     """A quarantine takes an identifier out, and the next event that names it joins it again."""
 
-    def _forbidden(self, request: Any) -> str | None:
-        why = super()._forbidden(request)
+    def _forbidden(self, request: Any, winner: str, loser: str) -> str | None:
+        why = super()._forbidden(request, winner, loser)
         return None if why == "quarantined" else why
 
 
