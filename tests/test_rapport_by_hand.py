@@ -158,7 +158,16 @@ def test_yes_answers_before_it_is_asked(desk):
 @pytest.mark.parametrize("command", ["split", "unsplit", "merge"])
 def test_who_is_not_there_is_named(desk, command):
     ended = desk("identity", command, ANN, "user_id:nobody")
-    assert (ended.code, "nobody has user_id:nobody" in ended.err) == (1, True)
+    assert (ended.code, "nobody has user_id 'nobody'" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("key", ["email:ANN@x.example", "email: Ann@X.Example\u200b"])
+def test_identifiers_are_found_as_people_write_them(desk, key):
+    desk.json("split", key, "phone:+49 30 123 45 67")
+    assert desk.people() == {(TABLET, DEVICE, MAIL, ANN), (PHONE,), ("user_id:bob",)}
+    desk.json("unsplit", "phone:+49 30 123 45 67", key)
+    assert desk.people() == WHOLE
+    assert desk.json("quarantine", key)["people"][0]["identifiers"] == [MAIL]
 
 
 # --- unsplit and merge ------------------------------------------------------------------------------------------------

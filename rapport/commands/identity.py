@@ -121,7 +121,8 @@ def split(
 
     sides = [[identifier(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b))]
     customers = _customers(to, brokers, data, plan)
-    of_a, of_b = sides
+    by_hand.on_one_side_each(*sides)
+    of_a, of_b = ([customers.known(key) for key in keys] for keys in sides)
     shown = by_hand.preview(customers, of_a, of_b)
     if dry_run:
         if json:
@@ -146,8 +147,9 @@ def unsplit(
     """Take splits between two people back: whom a split had cut is one again, others may join again."""
     from rapport.customers import by_hand
 
-    keys = identifier(a), identifier(b)
-    _tell("What they are now", by_hand.unsplit(_customers(to, brokers, data, plan), *keys), json)
+    customers = _customers(to, brokers, data, plan)
+    keys = customers.known(identifier(a)), customers.known(identifier(b))
+    _tell("What they are now", by_hand.unsplit(customers, *keys), json)
 
 
 @app.command()
@@ -157,8 +159,9 @@ def merge(
     """Make one customer of two, whatever caps and unique types say; only a split or a quarantine is stronger."""
     from rapport.customers import by_hand
 
-    keys = identifier(a), identifier(b)
-    _tell("One customer now", by_hand.merge(_customers(to, brokers, data, plan), *keys), json)
+    customers = _customers(to, brokers, data, plan)
+    keys = customers.known(identifier(a)), customers.known(identifier(b))
+    _tell("One customer now", by_hand.merge(customers, *keys), json)
 
 
 @app.command()
@@ -171,7 +174,8 @@ def quarantine(
     """
     from rapport.customers import by_hand
 
-    _tell("What they are now", by_hand.quarantine(_customers(to, brokers, data, plan), identifier(key)), json)
+    customers = _customers(to, brokers, data, plan)
+    _tell("What they are now", by_hand.quarantine(customers, customers.known(identifier(key))), json)
 
 
 @app.command()
@@ -181,7 +185,8 @@ def release(
     """Take a quarantine back: the identifier joins people again, first those whom it had joined before."""
     from rapport.customers import by_hand
 
-    _tell("What it is now", by_hand.release(_customers(to, brokers, data, plan), identifier(key)), json)
+    customers = _customers(to, brokers, data, plan)
+    _tell("What it is now", by_hand.release(customers, customers.known(identifier(key))), json)
 
 
 def _customers(to: str | None, brokers: str | None, data: Path, plan: Path | None) -> Customers:
@@ -189,7 +194,7 @@ def _customers(to: str | None, brokers: str | None, data: Path, plan: Path | Non
         cluster = named(brokers, data)
         from rapport.customers.by_hand_cluster import OnCluster
 
-        return OnCluster(cluster)
+        return OnCluster(cluster, plan)
     from rapport.customers.by_hand_local import Local
 
     return Local(data, plan)

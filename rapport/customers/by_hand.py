@@ -30,6 +30,9 @@ class Customers(Protocol):
     data: Path
     """The folder of the published tables."""
 
+    def known(self, key: str) -> str:
+        """The key under which an identifier is stored: as written, else as its type normalizes it."""
+
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier; None where nobody has."""
 
@@ -46,8 +49,7 @@ def preview(customers: Customers, a: Sequence[str], b: Sequence[str]) -> dict[st
     A side is a list of `{"identifier", "why", "named_with", "sources", "newest_at"}`. Raises UnknownCustomer, and
     UsageError where a key stands on both sides.
     """
-    if both := set(a) & set(b):
-        raise UsageError(f"{both.pop()} stands on both sides; name each identifier once")
+    on_one_side_each(a, b)
     people = _people(customers, (*a, *b))
     ours, theirs = set(a), set(b)
     staying: dict[str, set[str]] = {"a": set(), "b": set()}
@@ -69,6 +71,12 @@ def preview(customers: Customers, a: Sequence[str], b: Sequence[str]) -> dict[st
         "a": on_side(naming, ours | staying["a"], a, ours),
         "b": on_side(naming, theirs | staying["b"], b, theirs),
     }
+
+
+def on_one_side_each(a: Sequence[str], b: Sequence[str]) -> None:
+    """Raises UsageError where a key stands on both sides."""
+    if both := set(a) & set(b):
+        raise UsageError(f"{both.pop()} stands on both sides; name each identifier once")
 
 
 def split(customers: Customers, a: Sequence[str], b: Sequence[str], shown: Mapping[str, Any]) -> dict[str, Any]:

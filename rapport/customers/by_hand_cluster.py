@@ -11,8 +11,9 @@ from pathlib import Path
 
 from rapport.customers import cluster as lookup
 from rapport.customers import queries
-from rapport.customers.by_hand import Done, Found
+from rapport.customers.by_hand import Done, Found, identifiers
 from rapport.customers.explanation import quarantined, split_between
+from rapport.customers.local import meant
 from schemas.errors import ClusterError, NotPublished
 from schemas.messages import ByHand
 from stream.kafka import linker_requests
@@ -26,9 +27,15 @@ POLL_INTERVAL = 0.3
 class OnCluster:
     """The customers of a cluster. Every call raises ClusterError where no worker can answer."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, plan: Path | None) -> None:
         self.data: Path = cluster.data
         self._cluster = cluster
+        self._plan = plan
+
+    def known(self, key: str) -> str:
+        """The key under which an identifier is stored. Raises UnknownCustomer where nobody has it."""
+        held = identifiers(lookup.asked(self._cluster, key))
+        return key if key in held else next((each for each in held if each == meant(self.data, self._plan, key)), key)
 
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier. Raises UnknownCustomer where nobody has."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rapport.customers.by_hand import Done, Found
+from rapport.customers.local import known_as
 from rapport.plan import folder as plan_folder
 from schemas.messages import ByHand
 from stream.embedded.engine import Engine
@@ -17,7 +18,13 @@ class Local:
 
     def __init__(self, data: Path, plan: Path | None) -> None:
         self.data = data
+        self._folder = plan
         self._plan = plan_folder.load(plan, data)
+
+    def known(self, key: str) -> str:
+        """The key under which an identifier is stored. Raises UnknownCustomer where nobody has it."""
+        with Reader.open(self.data) as reader:
+            return known_as(reader, self.data, self._folder, key)
 
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier; None where nobody has."""

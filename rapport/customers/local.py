@@ -21,7 +21,7 @@ from stream.embedded.reader import Reader
 def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     """The customer who has this identifier: `profiles.view.profile` and `triggers`. Raises UnknownCustomer."""
     with Reader.open(data) as reader:
-        found = reader.profile(_known(reader, data, plan, key))
+        found = reader.profile(known_as(reader, data, plan, key))
     assert found is not None
     return {**found, "triggers": triggers(data, found["profile_ids"])}
 
@@ -87,7 +87,7 @@ def explained(data: Path, people: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _person(reader: Reader, data: Path, plan: Path | None, key: str) -> dict[str, Any]:
     try:
-        known = _known(reader, data, plan, key)
+        known = known_as(reader, data, plan, key)
     except UnknownCustomer:
         return refused_only(data, [each for each in (key, meant(data, plan, key)) if each])
     return {**(reader.person(known) or {}), "identifier": known}
@@ -103,7 +103,7 @@ def refused_only(data: Path, keys: list[str]) -> dict[str, Any]:
     return {"identifier": keys[-1], "root": keys[-1], "profile_id": None, "members": [keys[-1]]}
 
 
-def _known(reader: Reader, data: Path, plan: Path | None, key: str) -> str:
+def known_as(reader: Reader, data: Path, plan: Path | None, key: str) -> str:
     """The key under which this identifier is stored: as written, else as its type normalizes it."""
     if reader.person(key) is not None:
         return key
