@@ -1,0 +1,52 @@
+-- Purpose: order_refund: each refund of an order once, the first 200, with what it states: an amount, products, or all.
+-- `part` has its sign; `lines` are the products that the order prices, of the first 200. The refunds of an order may
+-- have 200 such lines together; who has more is cut there.
+-- Needs: order_event
+
+CREATE TEMP TABLE order_refund AS
+SELECT
+    order_id,
+    message_id,
+    occurred_at,
+    currency,
+    NOT has_amount AND NOT has_products AS whole,
+    CASE WHEN has_amount THEN amount ELSE products_money(listed) END AS part,
+    lines,
+    CASE
+        WHEN has_amount THEN amount IS NULL
+        ELSE has_other_products
+            OR coalesce(list_bool_or(list_transform(listed, lambda product : product_is_unreadable(product))), false)
+    END AS unreadable,
+    number <= 200 AND line_number <= 200 AS kept,
+    NOT has_amount AND coalesce(json_array_length(products) > 200, false) AS cut
+FROM (
+    SELECT
+        *,
+        row_number() OVER in_order AS number,
+        sum(coalesce(len(lines), 0)) OVER (in_order ROWS UNBOUNDED PRECEDING) AS line_number
+    FROM (
+        SELECT
+            *,
+            CASE WHEN NOT has_amount THEN
+                list_transform(
+                    list_filter(
+                        listed,
+                        lambda product : product_key(product) IS NOT NULL
+                            AND NOT stated(product, '$.price')
+                            AND quantity_of(product) IS NOT NULL
+                    ),
+                    lambda product : {'key': product_key(product), 'quantity': quantity_of(product)}
+                )
+            END AS lines
+        FROM (
+            SELECT
+                *,
+                products IS NOT NULL OR has_other_products AS has_products,
+                list_slice(json_extract(products, '$[*]'), 1, 200) AS listed
+            FROM order_event
+            WHERE name = 'Order Refunded'
+            QUALIFY row_number() OVER (PARTITION BY order_id, message_id ORDER BY place) = 1
+        )
+    )
+    WINDOW in_order AS (PARTITION BY order_id ORDER BY occurred_at, message_id)
+);
