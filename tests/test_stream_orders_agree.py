@@ -65,8 +65,8 @@ def order_event(dice: random.Random, number: int) -> dict[str, object]:
         "type": "track",
         "event": name,
         "userId": customer,
-        "messageId": f"m{number:04d}",
-        "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:{dice.randrange(60):02d}Z",
+        "messageId": f"m{dice.randrange(10)}-{number}",
+        "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:0{dice.randrange(6)}Z",
         "properties": properties,
     }
 

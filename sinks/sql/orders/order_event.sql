@@ -7,7 +7,7 @@ SELECT
     profile_id,
     message_id,
     occurred_at,
-    {'occurred_at': occurred_at, 'message_id': message_id} AS place,
+    {'occurred_at': occurred_at, 'sequence': sequence, 'message_id': message_id} AS place,
     channel,
     name,
     source,
