@@ -87,6 +87,7 @@ def test_unknown_amounts_are_in_no_sum_and_refunds_count_in_their_own_currency(t
             order(U1, "m5", NOON, REFUND, order_id="o3", total=100),
             order(U2, "m6", TEN, order_id="o4", revenue="x", currency="EUR"),
             order(U2, "m7", TEN, order_id="o5", currency="SEK"),
+            order("user_id:3", "m8", TEN, REFUND, order_id="o6", total=5, currency="SEK"),
         ],
     )
     sql = (
@@ -96,6 +97,7 @@ def test_unknown_amounts_are_in_no_sum_and_refunds_count_in_their_own_currency(t
     assert rows(connection, sql) == [
         (3, 10, 4, 6, "EUR", {"EUR": 10, "SEK": 1000}),
         (2, None, 0, None, "EUR", None),
+        (0, 0, 5, -5, "SEK", None),
     ]
     sql = "SELECT order_id, unreadable, refunded, refunded_other->>'EUR' FROM mart.fct_order ORDER BY 1"
     assert rows(connection, sql) == [
@@ -104,6 +106,7 @@ def test_unknown_amounts_are_in_no_sum_and_refunds_count_in_their_own_currency(t
         ("o3", 0, 100, "4"),
         ("o4", 1, 0, None),
         ("o5", 0, 0, None),
+        ("o6", 0, 5, None),
     ]
 
 

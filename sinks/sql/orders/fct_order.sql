@@ -42,7 +42,7 @@ COMMENT ON COLUMN mart.fct_order.status IS
     'completed, partly_refunded, refunded, cancelled, or unplaced: no Order Completed or Updated was seen';
 COMMENT ON COLUMN mart.fct_order.revenue IS
     'Its amount: the newest revenue, else total, that a placement states, else the newest sum of products; NULL where '
-    'none was stated or it cannot be read';
+    'none was stated or it cannot be read, so take sum(revenue) - sum(refunded), not sum(revenue - refunded)';
 COMMENT ON COLUMN mart.fct_order.refunded IS
     'Refunds in its currency, summed up; at least the whole amount where it was cancelled, or refunded without an '
     'amount or products; NULL where that is the whole of an unknown amount';
