@@ -61,15 +61,16 @@ def statement(event: Event) -> Statement:
     said: Mapping[str, Any] = event.body.get("properties") or {}
     at = event.occurred_at
     parts: Parts = {"first": at, "last": at}
-    if event.name in PLACED:
-        parts["completed" if event.name == "Order Completed" else "updated"] = at
-        for name, value in _placement(said).items():
-            parts[name] = [value, at, event.sequence, event.message_id]
-    elif event.name == REFUNDED:
-        parts["refunds"] = {event.message_id: [at, *_refund(said)]}
-    else:
+    if event.name == "Order Cancelled":
         return Statement(order_id(event), {**parts, "cancelled": True}, 0)
-    return Statement(order_id(event), parts, _unreadable(said))
+    amounts = _Amounts(said)
+    if event.name == REFUNDED:
+        parts["refunds"] = {event.message_id: [at, *_refund(said, amounts)]}
+    else:
+        parts["completed" if event.name == "Order Completed" else "updated"] = at
+        for name, value in _placement(said, amounts).items():
+            parts[name] = [value, at, event.sequence, event.message_id]
+    return Statement(order_id(event), parts, amounts.unreadable)
 
 
 def order_id(event: Event) -> str:
@@ -87,27 +88,6 @@ def id_text(value: object) -> str | None:
     return str(value) or None
 
 
-def _placement(said: Mapping[str, Any]) -> Parts:
-    """What a placement says of amount, currency and products; what it leaves open is left out."""
-    parts: Parts = {}
-    unit = money.currency(said.get("currency"))
-    stated = [said[name] for name in ("revenue", "total") if money.stated(said.get(name))]
-    if stated:
-        value = next((value for value in stated if money.amount(value) is not None), stated[0])
-        parts["amount"] = _text(money.amount(value))
-        unit = unit or money.code(value)
-    if unit:
-        parts["currency"] = unit
-    products = said.get("products")
-    if products and isinstance(products, list):
-        parts["products"] = _products(products)
-    return parts
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else money.text(amount)
-
-
 class _Product(NamedTuple):
     """One entry of a list of products."""
 
@@ -119,11 +99,41 @@ class _Product(NamedTuple):
     """It states a price or a quantity that cannot be read, so its value is not known."""
 
 
+class _Amounts:
+    """The amounts that an event states, each of them read once."""
+
+    __slots__ = ("listed", "products", "revenue", "total", "unreadable")
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self.revenue = _stated(said.get("revenue"))
+        self.total = _stated(said.get("total"))
+        self.listed = said.get("products")
+        """As they were stated."""
+        self.products = [_product(each) for each in self.listed] if isinstance(self.listed, list) else []
+        self.unreadable = sum(each is not None and each[0] is None for each in (self.revenue, self.total))
+        """How many are stated and cannot be read: of revenue, total, and price times quantity of each product."""
+        if self.products:
+            self.unreadable += sum(product.unreadable for product in self.products)
+        elif self.listed is not None and not isinstance(self.listed, list):
+            self.unreadable += money.stated(self.listed)
+
+
+def _stated(value: object) -> tuple[str | None, object] | None:
+    """(amount or None, as it was stated); None where nothing is stated."""
+    if not money.stated(value):
+        return None
+    amount = money.amount(value)
+    return (None if amount is None else money.text(amount)), value
+
+
+_ONE = Decimal(1)
+
+
 def _product(entry: object) -> _Product:
     said = entry if isinstance(entry, dict) else {}
     key = id_text(said.get("product_id")) or id_text(said.get("sku"))
     price, pieces = said.get("price"), said.get("quantity")
-    quantity = money.amount(pieces) if money.stated(pieces) else Decimal(1)
+    quantity = money.amount(pieces) if money.stated(pieces) else _ONE
     if quantity is None or not money.stated(price):
         return _Product(key, None, quantity or money.ZERO, quantity is None)
     amount = money.amount(price)
@@ -131,13 +141,28 @@ def _product(entry: object) -> _Product:
     return _Product(key, value, quantity, value is None)
 
 
-def _products(listed: list[Any]) -> Parts:
+def _placement(said: Mapping[str, Any], amounts: _Amounts) -> Parts:
+    """What a placement says of amount, currency and products; what it leaves open is left out."""
+    parts: Parts = {}
+    unit = money.currency(said.get("currency"))
+    stated = [each for each in (amounts.revenue, amounts.total) if each]
+    if stated:
+        amount, value = next((each for each in stated if each[0] is not None), stated[0])
+        parts["amount"] = amount
+        unit = unit or money.code(value)
+    if unit:
+        parts["currency"] = unit
+    if amounts.products:
+        parts["products"] = _products(amounts.products)
+    return parts
+
+
+def _products(products: list[_Product]) -> Parts:
     """`{"sum"?, "lines", "of": {key: [value, quantity]}, "unreadable"?, "cut"?}` of a list of products.
 
     There is no sum where none states a price, or one cannot be read. `of` has the prices that refunds may ask for.
     """
-    products = [_product(entry) for entry in listed]
-    parts: Parts = {"lines": len(listed)}
+    parts: Parts = {"lines": len(products)}
     values = [product.value for product in products if product.value is not None]
     if any(product.unreadable for product in products):
         parts["unreadable"] = True
@@ -146,65 +171,57 @@ def _products(listed: list[Any]) -> Parts:
     of: dict[str, list[Decimal]] = {}
     for key, value, quantity, _ in products[:MAX_PRODUCTS]:
         if key is not None and value is not None:
-            known = of.setdefault(key, [money.ZERO, money.ZERO])
-            known[:] = [known[0] + value, known[1] + quantity]
+            known = of.get(key)
+            of[key] = [value, quantity] if known is None else [known[0] + value, known[1] + quantity]
     kept: dict[str, list[str]] = {}
     size = 0
     for key, (value, quantity) in of.items():
-        kept[key] = [money.text(money.rounded(value)), money.text(quantity)]
-        size += len(orjson.dumps([key, kept[key]]))
+        shown = [money.text(money.rounded(value)), money.text(quantity)]
+        size += 6 * len(key) + len(shown[0]) + len(shown[1]) + 9
         if size > MAX_PRODUCT_BYTES:
-            del kept[key]
-            break
+            size = sum(len(orjson.dumps(each)) + 1 for each in (*kept.items(), (key, shown)))
+            if size > MAX_PRODUCT_BYTES:
+                break
+        kept[key] = shown
     if kept:
         parts["of"] = kept
-    if len(listed) > MAX_PRODUCTS or len(kept) < len(of):
+    if len(products) > MAX_PRODUCTS or len(kept) < len(of):
         parts["cut"] = True
     return parts
 
 
-def _refund(said: Mapping[str, Any]) -> list[Any]:
+def _refund(said: Mapping[str, Any], amounts: _Amounts) -> list[Any]:
     """[amount, currency, [[key, quantity], ...], unreadable, cut]; what is empty at the end is left out.
 
     The amount is `true` where the whole order goes back, and null where it cannot be read. Of a list of products it is
     the sum of those with a price; the others are listed, for the order to price them.
     """
-    stated = next((said[name] for name in ("total", "revenue") if money.stated(said.get(name))), None)
+    stated = amounts.total or amounts.revenue
     amount: str | bool | None
     unit = money.currency(said.get("currency"))
     lines: list[list[str]] = []
     unreadable = cut = False
-    products = said.get("products")
     if stated is not None:
-        amount = _text(money.amount(stated))
-        unit = unit or money.code(stated)
+        amount, value = stated
+        unit = unit or money.code(value)
         unreadable = amount is None
-    elif not money.stated(products) or products == []:
-        amount = True
-    elif isinstance(products, list):
-        named = [_product(entry) for entry in products[:MAX_PRODUCTS]]
+    elif amounts.products:
+        named = amounts.products[:MAX_PRODUCTS]
         amount = money.text(money.total(product.value for product in named if product.value is not None))
-        unreadable, cut = any(product.unreadable for product in named), len(products) > MAX_PRODUCTS
+        unreadable, cut = any(product.unreadable for product in named), len(amounts.products) > MAX_PRODUCTS
         lines = [
             [product.key, money.text(product.quantity)]
             for product in named
             if product.key is not None and product.value is None and not product.unreadable
         ]
+    elif amounts.listed == [] or not money.stated(amounts.listed):
+        amount = True
     else:
         amount, unreadable = None, True
     refund = [amount, unit, lines, unreadable, cut]
     while len(refund) > 1 and not refund[-1]:
         refund.pop()
     return refund
-
-
-def _unreadable(said: Mapping[str, Any]) -> int:
-    """How many amounts are stated and cannot be read: of revenue, total, and price times quantity of each product."""
-    amounts = sum(money.stated(said.get(name)) and money.amount(said[name]) is None for name in ("revenue", "total"))
-    products = said.get("products")
-    if isinstance(products, list):
-        return amounts + sum(_product(entry).unreadable for entry in products)
-    return amounts + money.stated(products)
 
 
 # --- the row ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 ZERO = Decimal(0)
 _LARGEST = Decimal(10) ** 18
@@ -73,14 +74,15 @@ def amount(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     shown = value if isinstance(value, str) else str(value)
-    if len(shown) > _LONGEST:
-        return None
-    if not _PLAIN.fullmatch(shown):
-        shown = _digits(shown)
-        if not shown:
-            return None
-    number = Decimal(shown)
-    return rounded(number) if abs(number) < _LARGEST else None
+    return _read(shown) if len(shown) <= _LONGEST else None
+
+
+@lru_cache(4096)
+def _read(shown: str) -> Decimal | None:
+    """The amount of a text that is not too long. A shop has few prices."""
+    digits = shown if _PLAIN.fullmatch(shown) else _digits(shown)
+    number = Decimal(digits) if digits else None
+    return None if number is None or abs(number) >= _LARGEST else rounded(number)
 
 
 def _digits(written: str) -> str:
