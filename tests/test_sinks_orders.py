@@ -49,7 +49,7 @@ def read_in_sql(macros: duckdb.DuckDBPyConnection, values: list[Any]) -> list[tu
     documents = [orjson.dumps({"a": value}).decode() for value in values]
     return rows(
         macros,
-        "SELECT money(each, '$.a'), code_in(each, '$.a'), stated(each, '$.a')"
+        "SELECT money(each -> '$.a'), code_in(each -> '$.a'), coalesce(stated(each -> '$.a'), false)"
         " FROM (SELECT unnest(CAST(? AS JSON[])) AS each)",
         documents,
     )

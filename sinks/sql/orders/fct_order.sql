@@ -22,7 +22,7 @@ SELECT
     END AS refunded,
     refunded_other,
     currency,
-    CAST(coalesce(json_array_length(products), 0) AS INTEGER) AS lines,
+    CAST(lines AS INTEGER) AS lines,
     owner[2] AS channel,
     products,
     CAST(unreadable + CAST(is_unreadable AS INTEGER) AS INTEGER) AS unreadable,

@@ -19,7 +19,7 @@ WITH refund AS (
         coalesce(refund_line.part, 0) AS priced,
         whole,
         unreadable,
-        order_refund.cut OR (len(lines) > 0 AND json_array_length(order_placement.products) > 200) AS cut
+        order_refund.cut OR (len(lines) > 0 AND len(order_placement.listed.products) > 200) AS cut
     FROM order_refund
     JOIN order_placement USING (order_id)
     LEFT JOIN refund_line USING (order_id, message_id)

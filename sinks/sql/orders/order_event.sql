@@ -1,9 +1,9 @@
--- Purpose: order_event: what each event of an order states: amount, currency, products, and what of it is unreadable.
+-- Purpose: order_event: what each event of an order states: amount, currency, products.
 -- Needs: mart.fct_event
 
 CREATE TEMP TABLE order_event AS
 SELECT
-    coalesce(id_text(said[1], '$'), id_text(said[2], '$'), message_id) AS order_id,
+    order_id,
     profile_id,
     message_id,
     occurred_at,
@@ -11,55 +11,58 @@ SELECT
     channel,
     name,
     source,
-    name IN ('Order Completed', 'Order Updated') AS placed,
-    amount_field IS NOT NULL AS has_amount,
-    money(amount_field, '$') AS amount,
-    coalesce(currency(said[5], '$'), code_in(amount_field, '$')) AS currency,
+    placed,
+    amount_said IS NOT NULL AS has_amount,
+    CASE amount_said WHEN 'revenue' THEN revenue_amount WHEN 'total' THEN total_amount END AS amount,
+    coalesce(
+        currency_in(currency), CASE amount_said WHEN 'revenue' THEN code_in(revenue) WHEN 'total' THEN code_in(total) END
+    ) AS currency,
     -- An empty list says as little as none.
-    CASE WHEN json_type(products) = 'ARRAY' AND json_array_length(products) > 0 THEN products END AS products,
-    stated(products, '$') AND json_type(products) <> 'ARRAY' AS has_other_products,
-    CASE WHEN name <> 'Order Cancelled' THEN
-        list_concat(
-            CASE WHEN stated(revenue, '$') AND money(revenue, '$') IS NULL
-                THEN [{'field': 'revenue', 'value': revenue}]
-            END,
-            CASE WHEN stated(total, '$') AND money(total, '$') IS NULL THEN [{'field': 'total', 'value': total}] END,
-            CASE
-                WHEN json_type(products) = 'ARRAY'
-                THEN list_transform(
-                    list_filter(
-                        json_extract(products, '$[*]'), lambda product : product_is_unreadable(product)
-                    ),
-                    lambda product : {'field': 'products', 'value': product}
-                )
-                WHEN stated(products, '$') THEN [{'field': 'products', 'value': products}]
-            END
-        )
-    END AS unreadable
+    CASE WHEN json_type(product_list) = 'ARRAY' THEN products_in(nullif(product_list, '[]')) END AS products,
+    product_list,
+    json_type(product_list) <> 'ARRAY' AND stated(product_list) AS has_other_products,
+    revenue,
+    has_revenue AND revenue_amount IS NULL AS revenue_is_unreadable,
+    total,
+    has_total AND total_amount IS NULL AS total_is_unreadable
 FROM (
     SELECT
         *,
-        said[3] AS revenue,
-        said[4] AS total,
-        said[6] AS products,
         CASE
+            WHEN name = 'Order Cancelled' THEN NULL
             -- A refund states itself as total; its revenue may be that of the order.
-            WHEN name = 'Order Refunded' AND stated(said[4], '$') THEN said[4]
-            WHEN name = 'Order Refunded' AND stated(said[3], '$') THEN said[3]
-            WHEN name = 'Order Refunded' OR name = 'Order Cancelled' THEN NULL
-            WHEN money(said[3], '$') IS NOT NULL THEN said[3]
-            WHEN money(said[4], '$') IS NOT NULL THEN said[4]
-            WHEN stated(said[3], '$') THEN said[3]
-            WHEN stated(said[4], '$') THEN said[4]
-        END AS amount_field
+            WHEN has_total AND (name = 'Order Refunded' OR NOT has_revenue) THEN 'total'
+            WHEN has_total AND revenue_amount IS NULL AND total_amount IS NOT NULL THEN 'total'
+            WHEN has_revenue THEN 'revenue'
+        END AS amount_said
     FROM (
         SELECT
-            *,
-            json_extract(
-                properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
-            ) AS said
-        FROM mart.fct_event
-        WHERE type = 'track'
-        AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
+            * EXCLUDE (said),
+            coalesce(id_text(said[1]), id_text(said[2]), message_id) AS order_id,
+            name IN ('Order Completed', 'Order Updated') AS placed,
+            said[3] AS revenue,
+            money(said[3]) AS revenue_amount,
+            coalesce(stated(said[3]), false) AS has_revenue,
+            said[4] AS total,
+            money(said[4]) AS total_amount,
+            coalesce(stated(said[4]), false) AS has_total,
+            said[5] AS currency,
+            said[6] AS product_list
+        FROM (
+            SELECT
+                profile_id,
+                message_id,
+                occurred_at,
+                sequence,
+                channel,
+                name,
+                source,
+                json_extract(
+                    properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
+                ) AS said
+            FROM mart.fct_event
+            WHERE type = 'track'
+            AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
+        )
     )
 );

@@ -9,7 +9,7 @@ SELECT
     arg_max((profile_id, channel), (placed, place)) AS owner,
     arg_max({'amount': amount}, place) FILTER (placed AND has_amount) AS stated,
     arg_max(currency, place) FILTER (placed AND currency IS NOT NULL) AS currency,
-    arg_max(products, place) FILTER (placed AND products IS NOT NULL) AS products,
+    arg_max({'list': product_list, 'products': products}, place) FILTER (placed AND products IS NOT NULL) AS listed,
     coalesce(
         min(occurred_at) FILTER (name = 'Order Completed'), min(occurred_at) FILTER (placed), min(occurred_at)
     ) AS occurred_at,

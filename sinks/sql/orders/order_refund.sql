@@ -9,16 +9,13 @@ SELECT
     message_id,
     occurred_at,
     currency,
-    NOT has_amount AND NOT has_products AS whole,
-    CASE WHEN has_amount THEN amount ELSE products_money(listed) END AS part,
+    NOT has_amount AND products IS NULL AND NOT coalesce(has_other_products, false) AS whole,
+    CASE WHEN has_amount THEN amount ELSE sum_of_values(listed) END AS part,
     lines,
-    CASE
-        WHEN has_amount THEN amount IS NULL
-        ELSE has_other_products
-            OR coalesce(list_bool_or(list_transform(listed, lambda product : product_is_unreadable(product))), false)
-    END AS unreadable,
+    CASE WHEN has_amount THEN amount IS NULL ELSE coalesce(has_other_products, false) OR any_unreadable(listed) END
+        AS unreadable,
     number <= 200 AND line_number <= 200 AS kept,
-    NOT has_amount AND coalesce(json_array_length(products) > 200, false) AS cut
+    NOT has_amount AND coalesce(len(products) > 200, false) AS cut
 FROM (
     SELECT
         *,
@@ -27,26 +24,14 @@ FROM (
     FROM (
         SELECT
             *,
-            CASE WHEN NOT has_amount THEN
-                list_transform(
-                    list_filter(
-                        listed,
-                        lambda product : product_key(product) IS NOT NULL
-                            AND NOT stated(product, '$.price')
-                            AND quantity_of(product) IS NOT NULL
-                    ),
-                    lambda product : {'key': product_key(product), 'quantity': quantity_of(product)}
-                )
-            END AS lines
-        FROM (
-            SELECT
-                *,
-                products IS NOT NULL OR has_other_products AS has_products,
-                list_slice(json_extract(products, '$[*]'), 1, 200) AS listed
-            FROM order_event
-            WHERE name = 'Order Refunded'
-            QUALIFY row_number() OVER (PARTITION BY order_id, message_id ORDER BY place) = 1
-        )
+            CASE WHEN NOT has_amount THEN list_slice(products, 1, 200) END AS listed,
+            list_filter(
+                listed,
+                lambda product : product.key IS NOT NULL AND product.value IS NULL AND NOT product.unreadable
+            ) AS lines
+        FROM order_event
+        WHERE name = 'Order Refunded'
+        QUALIFY row_number() OVER (PARTITION BY order_id, message_id ORDER BY place) = 1
     )
     WINDOW in_order AS (PARTITION BY order_id ORDER BY occurred_at, message_id)
 );

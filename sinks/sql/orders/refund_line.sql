@@ -9,19 +9,15 @@ WITH line AS (
     WHERE kept AND len(lines) > 0
 ),
 product AS (
-    SELECT order_id, unnest(list_slice(json_extract(products, '$[*]'), 1, 200)) AS product
+    SELECT order_id, unnest(list_slice(listed.products, 1, 200), recursive := true)
     FROM order_placement
     WHERE order_id IN (SELECT order_id FROM line)
 ),
 priced AS (
-    SELECT
-        order_id,
-        product_key(product) AS key,
-        CAST(sum(product_money(product)) AS DECIMAL(38, 6)) AS value,
-        sum(quantity_of(product)) AS quantity
+    SELECT order_id, key, CAST(sum(value) AS DECIMAL(38, 6)) AS value, sum(quantity) AS quantity
     FROM product
-    WHERE product_money(product) IS NOT NULL
-    GROUP BY ALL
+    WHERE value IS NOT NULL
+    GROUP BY order_id, key
 )
 SELECT order_id, message_id, sum(share_of(priced.value, line.quantity, priced.quantity)) AS part
 FROM line

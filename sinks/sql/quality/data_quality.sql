@@ -4,8 +4,8 @@
 CREATE TABLE mart.data_quality AS
 SELECT
     'unreadable_amount' AS problem,
-    field,
-    value ->> '$' AS value,
+    unreadable.field,
+    unreadable.value ->> '$' AS value,
     name AS event_name,
     order_id,
     message_id,
@@ -13,9 +13,22 @@ SELECT
     occurred_at,
     source
 FROM (
-    SELECT *, unnest(unreadable, recursive := true)
+    SELECT
+        *,
+        unnest(
+            list_concat(
+                CASE WHEN revenue_is_unreadable THEN [{'field': 'revenue', 'value': revenue}] END,
+                CASE WHEN total_is_unreadable THEN [{'field': 'total', 'value': total}] END,
+                CASE WHEN has_other_products THEN [{'field': 'products', 'value': product_list}] END,
+                list_transform(
+                    list_filter(range(1, len(products) + 1), lambda number : products[number].unreadable),
+                    lambda number : {'field': 'products', 'value': json_extract(product_list, '$[*]')[number]}
+                )
+            )
+        ) AS unreadable
     FROM order_event
-    WHERE len(unreadable) > 0
+    WHERE name <> 'Order Cancelled'
+    AND (revenue_is_unreadable OR total_is_unreadable OR has_other_products OR any_unreadable(products))
 )
 ORDER BY occurred_at, message_id;
 

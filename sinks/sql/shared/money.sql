@@ -44,17 +44,14 @@ CREATE TEMP MACRO digits(number) AS
         THEN translate(number, ', .''', '.')
     END;
 
-CREATE TEMP MACRO plain_money(number) AS
-    CASE
-        WHEN abs(TRY_CAST(number AS DECIMAL(38, 19))) < 1000000000000000000 THEN TRY_CAST(number AS DECIMAL(38, 19))
-    END;
-
--- The amount a text states, or NULL; then rounded at the sixth decimal, half away from zero. Never by way of a float.
+-- The amount a text states, or NULL; money() rounds it at the sixth decimal, half away from zero. Never by way of a
+-- float. DECIMAL(37, 19) ends where money does, at 10^18.
 CREATE TEMP MACRO money_text(written) AS
     CASE
         WHEN length(written) > 40 THEN NULL
-        WHEN regexp_full_match(written, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?') THEN plain_money(written)
-        ELSE plain_money(
+        WHEN regexp_full_match(written, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?')
+        THEN TRY_CAST(written AS DECIMAL(37, 19))
+        ELSE TRY_CAST(
             digits(
                 translate(
                     regexp_replace(
@@ -66,56 +63,47 @@ CREATE TEMP MACRO money_text(written) AS
                     '’−',
                     '''-'
                 )
-            )
+            ) AS DECIMAL(37, 19)
         )
     END;
 
-CREATE TEMP MACRO money(object, path) AS
-    CASE
-        WHEN json_type(object, path) IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'VARCHAR')
-        THEN CAST(money_text(json_extract_string(object, path)) AS DECIMAL(28, 6))
-    END;
+-- The amount that a JSON value states.
+CREATE TEMP MACRO money(value) AS
+    CAST(
+        CASE json_type(value)
+            WHEN 'VARCHAR' THEN money_text(value ->> '$')
+            WHEN 'DOUBLE' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
+            WHEN 'UBIGINT' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
+            WHEN 'BIGINT' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
+        END AS DECIMAL(28, 6)
+    );
 
--- Whether a field says anything: null and blank text say as little as a field that is not there.
-CREATE TEMP MACRO stated(object, path) AS
-    CASE json_type(object, path)
+-- Whether a JSON value says anything: null and blank text say as little as a field that is not there.
+CREATE TEMP MACRO stated(value) AS
+    CASE json_type(value)
         WHEN 'NULL' THEN false
-        WHEN 'VARCHAR' THEN NOT regexp_full_match(json_extract_string(object, path), gap())
-        ELSE json_type(object, path) IS NOT NULL
+        WHEN 'VARCHAR' THEN NOT regexp_full_match(value ->> '$', gap())
+        ELSE value IS NOT NULL
     END;
 
 -- A currency's code in capitals, or NULL.
-CREATE TEMP MACRO currency(object, path) AS
+CREATE TEMP MACRO currency_in(value) AS
     CASE
-        WHEN json_type(object, path) = 'VARCHAR'
-        AND regexp_full_match(json_extract_string(object, path), '[A-Za-z0-9]{1,16}')
-        THEN upper(json_extract_string(object, path))
+        WHEN json_type(value) = 'VARCHAR' AND regexp_full_match(value ->> '$', '[A-Za-z0-9]{1,16}')
+        THEN upper(value ->> '$')
     END;
 
 CREATE TEMP MACRO code_of(units) AS
-    CASE WHEN starts_with(units, '€') THEN 'EUR' ELSE upper(left(units, 3)) END;
+    CASE WHEN starts_with(units, '€') THEN 'EUR' ELSE upper(nullif(left(units, 3), '')) END;
 
 -- The currency that an amount's text names by its code, or by the sign of the euro.
-CREATE TEMP MACRO code_in(object, path) AS
+CREATE TEMP MACRO code_in(value) AS
     CASE
-        WHEN json_type(object, path) = 'VARCHAR'
-        AND length(json_extract_string(object, path)) <= 40
-        AND regexp_matches(json_extract_string(object, path), written_amount())
-        THEN nullif(code_of(regexp_replace(json_extract_string(object, path), written_amount(), '\2\5')), '')
+        WHEN json_type(value) = 'VARCHAR'
+        AND length(value ->> '$') <= 40
+        AND regexp_matches(value ->> '$', written_amount())
+        THEN code_of(regexp_replace(value ->> '$', written_amount(), '\2\5'))
     END;
-
-CREATE TEMP MACRO quantity_of(product) AS
-    CASE WHEN stated(product, '$.quantity') THEN money(product, '$.quantity') ELSE CAST(1 AS DECIMAL(28, 6)) END;
-
--- Price times quantity of one product; NULL where it states no price, or one of both cannot be read.
-CREATE TEMP MACRO product_money(product) AS
-    TRY_CAST(TRY(money(product, '$.price') * quantity_of(product)) AS DECIMAL(30, 12));
-
-CREATE TEMP MACRO product_is_unreadable(product) AS
-    CASE WHEN stated(product, '$.price') THEN product_money(product) IS NULL ELSE quantity_of(product) IS NULL END;
-
-CREATE TEMP MACRO products_money(products) AS
-    CAST(list_sum(list_transform(products, lambda product : product_money(product))) AS DECIMAL(38, 6));
 
 CREATE TEMP MACRO share_in_millionths(product, whole) AS
     CASE
