@@ -38,7 +38,7 @@ COMMENT ON COLUMN mart.dim_customer.event_count IS 'Applied events';
 COMMENT ON COLUMN mart.dim_customer.order_count IS
     'Orders placed, in any currency; cancelled and refunded ones count, too';
 COMMENT ON COLUMN mart.dim_customer.revenue IS
-    'Order amounts in the main currency, before refunds; NULL where of the orders placed none states one that can be read';
+    'Order amounts in the main currency, before refunds; NULL where orders were placed and none states a known amount';
 COMMENT ON COLUMN mart.dim_customer.refunded IS
     'Refunds and cancellations in the main currency, those of orders in other currencies, too';
 COMMENT ON COLUMN mart.dim_customer.net_revenue IS 'revenue less refunded; NULL where revenue is';

@@ -15,7 +15,8 @@ SELECT
     amount_said IS NOT NULL AS has_amount,
     CASE amount_said WHEN 'revenue' THEN revenue_amount WHEN 'total' THEN total_amount END AS amount,
     coalesce(
-        currency_in(currency), CASE amount_said WHEN 'revenue' THEN code_in(revenue) WHEN 'total' THEN code_in(total) END
+        currency_in(currency),
+        CASE amount_said WHEN 'revenue' THEN code_in(revenue) WHEN 'total' THEN code_in(total) END
     ) AS currency,
     -- An empty list says as little as none.
     CASE WHEN json_type(product_list) = 'ARRAY' THEN products_in(nullif(product_list, '[]')) END AS products,

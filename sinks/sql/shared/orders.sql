@@ -14,8 +14,8 @@ CREATE TEMP MACRO id_text(value) AS
         WHEN 'DOUBLE' THEN whole_text(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE))
     END;
 
--- What a list of products says, an entry each. Its value is price times quantity; it is NULL where there is no price, or
--- where one of both cannot be read: then it is `unreadable`. A missing quantity is 1.
+-- What a list of products says, an entry each. Its value is price times quantity; it is NULL where there is no price,
+-- or where one of both cannot be read: then it is `unreadable`. A missing quantity is 1.
 CREATE TEMP MACRO products_in(products) AS
     list_transform(
         list_transform(
