@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiles import orders
 from profiles.facets import MAX_ROW_BYTES
 from profiles.orders import MAX_REFUNDS, Order, fold_order, merge_order, order_id, statement, told
 from schemas.messages import Event
@@ -389,6 +390,24 @@ def test_the_first_refunds_are_kept_and_the_rest_is_told() -> None:
     row = folded(refunds)
     assert row == merge_order(folded(refunds[:120]), folded(refunds[120:])) == folded(refunds[::-1])
     assert min(orjson.loads(row)["refunds"]) == "r050"
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=9), st.data())
+def test_whatever_is_cut_is_cut_in_any_order(refunds: list[tuple[int, int]], data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "MAX_REFUNDS", 4)
+        patch.setattr(orders, "MAX_PRODUCTS", 5)
+        events = [
+            event(REFUNDED, f"m{number}", at, products=[{"product_id": "a"}] * lines or [{"price": 1}])
+            for number, (at, lines) in enumerate(refunds)
+        ]
+        whole = folded(events)
+        assert in_any_tree(data, [folded([each]) for each in events]) == whole
+        kept = orjson.loads(whole)["refunds"]
+        in_order = sorted(events, key=lambda each: (each.occurred_at, each.message_id))
+        assert kept.keys() == {each.message_id for each in in_order[: len(kept)]}
+        assert told(whole).refunds_cut == (len(kept) < len(events))
 
 
 LONG = st.sampled_from(("x" * 90, "ü" * 90, "\N{GRINNING FACE}" * 90, "x"))

@@ -151,6 +151,11 @@ def test_an_order_amount_is_exact(tmp_path, properties, revenue, currency, lines
         ([order(U1, "r", NOON, REFUND, order_id="o1", revenue="-3.5")], "partly_refunded", "3.5"),
         ([order(U1, "r", NOON, REFUND, order_id="o1", revenue="-3.5", total="x")], "completed", "0"),
         ([order(U1, "r", NOON, REFUND, order_id="o1", products=[{"price": 2}])], "partly_refunded", "2"),
+        (
+            [order(who, "r", when, REFUND, order_id="o1", total=3) for who, when in ((U1, NOON), (MAIL, TEN))],
+            "partly_refunded",
+            "3",
+        ),
         ([order(U1, "r", NINE, REFUND, order_id="o1")], "refunded", "10"),
         ([order(U1, "r", NOON, CANCEL, order_id="o1", total=1)], "cancelled", "10"),
         ([order(U1, f"r{n}", NOON, REFUND, order_id="o1", total=4) for n in range(3)], "refunded", "12"),
