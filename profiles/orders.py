@@ -214,10 +214,12 @@ def _refund(said: Mapping[str, Any], amounts: _Amounts) -> list[Any]:
             for product in named
             if product.key is not None and product.value is None and not product.unreadable
         ]
-    elif amounts.listed == [] or not money.stated(amounts.listed):
+    elif said.get("total") is None and said.get("revenue") is None and amounts.listed in (None, []):
         amount = True
     else:
         amount, unreadable = None, True
+        if amounts.listed == [] or not money.stated(amounts.listed):
+            amounts.unreadable += 1  # an empty text, which may have meant a part as well as nothing
     refund = [amount, unit, lines, unreadable, cut]
     while len(refund) > 1 and not refund[-1]:
         refund.pop()

@@ -69,7 +69,10 @@ def test_a_second_replay_changes_nothing(rapport, ndjson, tmp_path):
         "rejected": 1,
         "profiles": 2,
     }
-    assert ",".join(first.json) == "read,applied,duplicate,rejected,profiles,merges,triggers,decisions,seconds"
+    assert (
+        ",".join(first.json)
+        == "read,applied,duplicate,rejected,profiles,merges,triggers,decisions,unreadable_amounts,seconds"
+    )
     assert second.json["duplicate"] == 2
     assert second.json["profiles"] == 2
     assert rapport("query", "FROM mart.dim_customer", "--data", tmp_path / "d", "--json").json == before

@@ -60,7 +60,7 @@ def order_event(dice: random.Random, number: int) -> dict[str, object]:
     if dice.random() < 0.6:
         properties["products"] = [_product(dice, amounts) for _ in range(dice.randrange(4))]
     elif dice.random() < 0.05:
-        properties["products"] = dice.choice((None, "", "a", {"product_id": "a"}))
+        properties["products"] = dice.choice((None, "", "a", [], {"product_id": "a"}))
     return {
         "type": "track",
         "event": name,

@@ -23,6 +23,12 @@ SELECT
     product_list,
     json_type(product_list) <> 'ARRAY' AND stated(product_list) AS has_other_products,
     revenue,
+    -- An empty text in a refund that says nothing else may have meant a part as well as nothing.
+    name = 'Order Refunded'
+    AND amount_said IS NULL
+    AND products IS NULL
+    AND NOT coalesce(has_other_products, false)
+    AND coalesce('VARCHAR' IN (json_type(revenue), json_type(total), json_type(product_list)), false) AS is_blank,
     has_revenue AND revenue_amount IS NULL AS revenue_is_unreadable,
     total,
     has_total AND total_amount IS NULL AS total_is_unreadable

@@ -9,11 +9,13 @@ SELECT
     message_id,
     occurred_at,
     currency,
-    NOT has_amount AND products IS NULL AND NOT coalesce(has_other_products, false) AS whole,
+    NOT has_amount AND products IS NULL AND NOT coalesce(has_other_products, false) AND NOT is_blank AS whole,
     CASE WHEN has_amount THEN amount ELSE sum_of_values(listed) END AS part,
     lines,
-    CASE WHEN has_amount THEN amount IS NULL ELSE coalesce(has_other_products, false) OR any_unreadable(listed) END
-        AS unreadable,
+    CASE
+        WHEN has_amount THEN amount IS NULL
+        ELSE is_blank OR coalesce(has_other_products, false) OR any_unreadable(listed)
+    END AS unreadable,
     number <= 200 AND line_number <= 200 AS kept,
     NOT has_amount AND coalesce(len(products) > 200, false) AS cut
 FROM (

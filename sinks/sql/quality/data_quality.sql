@@ -19,6 +19,7 @@ FROM (
             list_concat(
                 CASE WHEN revenue_is_unreadable THEN [{'field': 'revenue', 'value': revenue}] END,
                 CASE WHEN total_is_unreadable THEN [{'field': 'total', 'value': total}] END,
+                CASE WHEN is_blank THEN [{'field': 'total', 'value': CAST('""' AS JSON)}] END,
                 CASE WHEN has_other_products THEN [{'field': 'products', 'value': product_list}] END,
                 list_transform(
                     list_filter(range(1, len(products) + 1), lambda number : products[number].unreadable),
@@ -28,7 +29,7 @@ FROM (
         ) AS unreadable
     FROM order_event
     WHERE name <> 'Order Cancelled'
-    AND (revenue_is_unreadable OR total_is_unreadable OR has_other_products OR any_unreadable(products))
+    AND (revenue_is_unreadable OR total_is_unreadable OR is_blank OR has_other_products OR any_unreadable(products))
 )
 ORDER BY occurred_at, message_id;
 
