@@ -1,11 +1,11 @@
-"""The rows beside a component: traits, orders and settled history. Each kind has one commutative merge.
+"""The rows beside a component: traits and settled history; `orders` has orders. Each kind has one commutative merge.
 
 Pure functions from old row and event (or other row) to new row. `None` stands for a row that does not exist yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 
 from profiles.totals import Line, keep_newest, lines_of
-from schemas import money
 from schemas.messages import Event
 
 RECENT_ENTRIES = 50
@@ -25,10 +24,6 @@ MAX_ROW_BYTES = 60 * 1024
 
 Entry = list[Any]
 """[occurred_at, message id, type, name, channel, sequence, signals?]"""
-
-ORDER_PLACED = frozenset({"Order Completed", "Order Updated"})
-ORDER_UNDONE = frozenset({"Order Refunded", "Order Cancelled"})
-ORDER_EVENTS = ORDER_PLACED | ORDER_UNDONE
 
 
 # --- traits ---------------------------------------------------------------------------------------------------------
@@ -69,71 +64,6 @@ def _capped_traits(traits: dict[str, list[Any]]) -> bytes:
         keep_newest(traits, len(traits) - 1 - len(traits) // 8, 1)
         row = orjson.dumps(traits)
     return row
-
-
-# --- orders ---------------------------------------------------------------------------------------------------------
-
-
-def order_id(event: Event) -> str:
-    """`properties.order_id` as text, else the message id: then the event is an order by itself."""
-    value = (event.body.get("properties") or {}).get("order_id")
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        return event.message_id
-    return str(value)
-
-
-def amount_of(properties: Mapping[str, Any], fields: tuple[str, ...]) -> str | None:
-    """The first amount among `fields`, else the sum of the products' price times quantity."""
-    for name in fields:
-        stated = money.amount(properties.get(name))
-        if stated is not None:
-            return money.text(stated)
-    products = properties.get("products")
-    if not isinstance(products, list) or not products:
-        return None
-    priced = []
-    for product in products:
-        if isinstance(product, dict):
-            price = money.amount(product.get("price"))
-            quantity = money.amount(product.get("quantity", 1))
-            if price is not None and quantity is not None:
-                priced.append((price, quantity))
-    return money.text(money.total(priced))
-
-
-def fold_order(row: bytes | None, event: Event) -> bytes:
-    """An order: [placed at, message id, amount, currency, refunded, undone].
-
-    Until it was placed, `placed at` is 0, the amount None, and message id and currency are those of the refund with
-    the largest message id. What a later version appends is kept.
-    """
-    properties = event.body.get("properties") or {}
-    currency = money.currency(properties.get("currency"))
-    if event.name in ORDER_PLACED:
-        amount = amount_of(properties, ("revenue", "total")) or "0"
-        change = [
-            event.occurred_at,
-            event.message_id,
-            amount,
-            currency,
-            "0",
-            False,
-        ]
-    elif event.name == "Order Refunded" and (part := amount_of(properties, ("total", "revenue"))) is not None:
-        change = [0, event.message_id, None, currency, part.removeprefix("-"), False]
-    else:
-        change = [0, event.message_id, None, currency, "0", True]
-    return orjson.dumps(change) if row is None else _merge_order(orjson.loads(row), change)
-
-
-def merge_order(mine: bytes, other: bytes) -> bytes:
-    return _merge_order(orjson.loads(mine), orjson.loads(other))
-
-
-def _merge_order(mine: list[Any], other: list[Any]) -> bytes:
-    newest = max(mine, other, key=lambda order: (order[0], order[1]))
-    refunded = money.text(money.exact(mine[4]) + money.exact(other[4]))
-    return orjson.dumps([*newest[:4], refunded, mine[5] or other[5], *(mine[6:] or other[6:])])
 
 
 # --- settled history ------------------------------------------------------------------------------------------------

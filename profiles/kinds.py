@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from profiles.facets import merge_history, merge_order, merge_traits
+from profiles.facets import merge_history, merge_traits
+from profiles.orders import merge_order
 
 HEAD = b"i"
 COMPONENT = b"c"

@@ -5,8 +5,8 @@ reads through to the store and gathers changes until `changes` takes them; nobod
 What lies beside a component is told by flags in its root's row: what is not there is not looked for. This module never
 asks for the time.
 
-Rows but message ids and wakes are JSON, in lines as `row` and `component` describe, or as `facets` does. A row is at
-most 64 KiB; `facets`, `totals` and `Row.encode` say what is trimmed.
+Rows but message ids and wakes are JSON, in lines as `row` and `component` describe, or as `facets` and `orders` do. A
+row is at most 64 KiB; `facets`, `orders`, `totals` and `Row.encode` say what is trimmed.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import orjson
 
 from profiles.facets import RECENT_ENTRIES, stamp
 from profiles.kinds import ORDERS, TRAITS, Kind
+from profiles.orders import Order, told
 from profiles.row import Row
 from profiles.rows import Rows
 from profiles.totals import Line, Totals
@@ -107,28 +108,42 @@ def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:
 
 
 def _orders(rows: Rows, root: Row) -> dict[str, Any]:
-    """`{"count", "revenue": {currency: gross}, "refunded": {currency: amount}, "last": [newest ten]}`."""
-    merged = {end.decode(): row for end, row in sorted(_merged(rows, root, ORDERS).items())}
-    count = 0
+    """`{"count", "revenue": {currency: gross}, "refunded": {currency: amount}, "unreadable", "last": [newest ten]}`.
+
+    An amount that is not known is None, and in no sum.
+    """
+    count = unreadable = 0
     revenue: dict[str, Decimal] = {}
     refunded: dict[str, Decimal] = {}
     latest = []
-    for order, row in merged.items():
-        placed_at, _, amount, currency, parts, undone, *_ = orjson.loads(row)
-        gross, back = money.exact(amount or "0"), money.exact(parts)
-        if undone:
-            back = max(back, gross)
-        count += amount is not None
-        unit = currency or ""
-        revenue[unit] = revenue.get(unit, money.ZERO) + gross
-        refunded[unit] = refunded.get(unit, money.ZERO) + back
-        shown = {"order_id": order, "at": _shown(placed_at), "amount": money.text(gross), "currency": currency}
-        latest.append((placed_at, order, {**shown, "refunded": money.text(back)}))
+    for end, row in _merged(rows, root, ORDERS).items():
+        order_id, order = end.decode(), told(row)
+        count += order.status != "unplaced"
+        unreadable += order.unreadable
+        unit = order.currency or ""
+        if order.amount is not None:
+            revenue[unit] = revenue.get(unit, money.ZERO) + order.amount
+        for other, back in ((unit, order.refunded), *order.refunded_other.items()):
+            refunded[other] = refunded.get(other, money.ZERO) + (back or money.ZERO)
+        latest.append((order.at or 0, order_id, order))
+    latest.sort(key=lambda each: each[:2], reverse=True)
     return {
         "count": count,
         "revenue": {unit: money.text(amount) for unit, amount in sorted(revenue.items())},
         "refunded": {unit: money.text(amount) for unit, amount in sorted(refunded.items()) if amount},
-        "last": [shown for *_, shown in sorted(latest, key=lambda order: order[:2], reverse=True)[:10]],
+        "unreadable": unreadable,
+        "last": [{"order_id": order_id, **_shown_order(order)} for _, order_id, order in latest[:10]],
+    }
+
+
+def _shown_order(order: Order) -> dict[str, Any]:
+    return {
+        **order._asdict(),
+        "at": _shown(order.at or 0),
+        "updated_at": _shown(order.updated_at or 0),
+        "amount": None if order.amount is None else money.text(order.amount),
+        "refunded": None if order.refunded is None else money.text(order.refunded),
+        "refunded_other": {unit: money.text(amount) for unit, amount in order.refunded_other.items()},
     }
 
 

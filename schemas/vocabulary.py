@@ -94,10 +94,12 @@ VOCABULARY: Final[dict[str, tuple[Word, ...]]] = {
         Word("Coupon Denied", "A coupon was refused.", f"{_COUPON}, reason text"),
         Word("Coupon Removed", "A coupon was taken back.", _COUPON),
         Word(
-            "Order Completed", "An order was placed. Its amount is `revenue`, else `total`, else its products.", _ORDER
+            "Order Completed",
+            "An order was placed. Its amount is `revenue`, else `total`, else its products' sum.",
+            _ORDER,
         ),
-        Word("Order Updated", "An order changed; the newest amount counts.", _ORDER),
-        Word("Order Refunded", "Money went back: `total`, or the whole order.", _ORDER),
+        Word("Order Updated", "An order changed. It says only what changed; the newest amount counts.", _ORDER),
+        Word("Order Refunded", "Money went back: `total`, else what the products cost, else the whole order.", _ORDER),
         Word("Order Cancelled", "An order was called off.", _ORDER),
     ),
     "E-mail": (

@@ -439,7 +439,7 @@ def _figures(world: World, simulator: Simulator, _: list[Snapshot]) -> Iterator[
 
 
 def _money(facts: list[Event]) -> tuple[int, Decimal, Decimal]:
-    """Orders, gross revenue and refunds, one order id after another."""
+    """Orders, gross revenue and refunds, one order id after another; a refund counts once, whoever it came by."""
     count, gross, back = 0, Decimal(0), Decimal(0)
     for order in {fact.body["properties"]["order_id"] for fact in facts if fact.name.startswith("Order")}:
         mine = [
@@ -451,9 +451,8 @@ def _money(facts: list[Event]) -> tuple[int, Decimal, Decimal]:
             if fact.name == "Order Completed"
         ]
         amount = max(placed)[2] if placed else Decimal(0)
-        parts = sum(
-            (Decimal(fact.body["properties"]["total"]) for fact in mine if fact.name == "Order Refunded"), Decimal(0)
-        )
+        refunds = {fact.message_id: fact.body["properties"]["total"] for fact in mine if fact.name == "Order Refunded"}
+        parts = sum(map(Decimal, refunds.values()), Decimal(0))
         cancelled = any(fact.name == "Order Cancelled" for fact in mine)
         count += bool(placed)
         gross += amount

@@ -42,8 +42,12 @@ TABLES: Mapping[str, Table] = {
         3,
     ),
     "fct_order": Table(
-        "order_id, profile_id, occurred_at, updated_at, status, revenue, refunded, currency, lines, channel, products",
+        "order_id, profile_id, occurred_at, updated_at, status, revenue, refunded, refunded_other, currency, lines,"
+        " channel, products, unreadable, refunds_cut",
         1,
+    ),
+    "data_quality": Table(
+        "message_id, field, value, profile_id, problem, event_name, order_id, occurred_at, source", 3
     ),
     "dim_customer": Table(
         "profile_id, first_seen, last_seen, event_count, order_count, revenue, refunded, net_revenue, currency,"

@@ -13,10 +13,8 @@ from profiles.component import Component
 from profiles.facets import (
     MAX_HISTORY,
     RECENT_ENTRIES,
-    fold_order,
     fold_traits,
     merge_history,
-    merge_order,
     merge_traits,
     settle,
     stamp,
@@ -141,22 +139,6 @@ def test_traits_do_not_depend_on_order_or_on_where_they_merge(events: list[Event
     a, b, whole = folded(events[:cut]), folded(events[cut:]), orjson.loads(folded(events))
     assert orjson.loads(folded(chance.sample(events, len(events)))) == whole
     assert orjson.loads(merge_traits(a, b)) == orjson.loads(merge_traits(b, a)) == whole
-
-
-@given(some_events(type_="track"), st.randoms(use_true_random=False), st.data())
-def test_an_order_does_not_depend_on_order(events: list[Event], chance: Any, data: Any) -> None:
-    def folded(some: Sequence[Event]) -> bytes | None:
-        row = None
-        for event in some:
-            row = fold_order(row, event)
-        return row
-
-    whole = folded(events)
-    assert folded(chance.sample(events, len(events))) == whole
-    cut = data.draw(st.integers(0, len(events)))
-    a, b = folded(events[:cut]), folded(events[cut:])
-    if a is not None and b is not None:
-        assert merge_order(a, b) == merge_order(b, a) == whole
 
 
 def lines(count: int, every: int, start: int = 0) -> list[Line]:

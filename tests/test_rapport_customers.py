@@ -235,6 +235,46 @@ def test_money_is_shown_exactly(amounts, shown):
     assert customer_card.money(amounts) == shown
 
 
+def test_amounts_that_are_not_known_are_shown_as_unknown(rapport, ndjson, tmp_path):
+    orders = (
+        ("o1", "Order Completed", {"revenue": "1,234", "currency": "EUR"}),
+        ("o2", "Order Completed", {}),
+        ("o2", "Order Cancelled", {}),
+        ("o3", "Order Completed", {"revenue": 1000, "currency": "SEK"}),
+        ("o3", "Order Refunded", {"total": 50, "currency": "EUR"}),
+        ("o3", "Order Refunded", {"total": 10}),
+    )
+    calls = [
+        call("track", number, userId="ann", event=name, properties={"order_id": order, **said})
+        for number, (order, name, said) in enumerate(orders)
+    ]
+    rapport("replay", ndjson("a.ndjson", *calls), "--data", tmp_path / "all")
+    found = rapport("profile", "user_id:ann", "--data", tmp_path / "all", "--json").json["orders"]
+    assert (found["count"], found["unreadable"]) == (3, 1)
+    assert (found["revenue"], found["refunded"]) == ({"SEK": "1000"}, {"EUR": "50", "SEK": "10"})
+    assert [(each["amount"], each["refunded"]) for each in found["last"]] == [
+        ("1000", "10"),
+        (None, None),
+        (None, "0"),
+    ]
+    shown = rapport("profile", "user_id:ann", "--data", tmp_path / "all").text
+    for expected in ("3, 1,000.00 SEK", "1 of the amounts, so unknown", "unknown", "10.00, 50.00 EUR"):
+        assert expected in shown
+
+    rapport("replay", ndjson("b.ndjson", *calls[:3]), "--data", tmp_path / "none")
+    assert "2, amount unknown" in rapport("profile", "user_id:ann", "--data", tmp_path / "none").text
+    query = "SELECT order_count, revenue, refunded, net_revenue, revenue_by_currency FROM dim_customer"
+    assert rapport("query", query, "--data", tmp_path / "none", "--json").json == [
+        {
+            "order_count": 2,
+            "revenue": None,
+            "refunded": 0,
+            "net_revenue": None,
+            "revenue_by_currency": None,
+        }
+    ]
+
+
 def _merge(number: int, a: str, b: str, kind: str = "merge") -> dict[str, Any]:
     return {"decision": number, "kind": kind, "a": a, "b": b}
 

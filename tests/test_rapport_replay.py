@@ -69,7 +69,10 @@ def test_a_second_replay_changes_nothing(rapport, ndjson, tmp_path):
         "rejected": 1,
         "profiles": 2,
     }
-    assert ",".join(first.json) == "read,applied,duplicate,rejected,profiles,merges,triggers,decisions,seconds"
+    assert (
+        ",".join(first.json)
+        == "read,applied,duplicate,rejected,profiles,merges,triggers,decisions,unreadable_amounts,seconds"
+    )
     assert second.json["duplicate"] == 2
     assert second.json["profiles"] == 2
     assert rapport("query", "FROM mart.dim_customer", "--data", tmp_path / "d", "--json").json == before
@@ -190,6 +193,57 @@ def test_import_reads_a_table_by_sql(rapport, tmp_path):
     assert rapport(*arguments).json["duplicate"] == 2
     found = rapport("profile", "user_id:ann", "--data", tmp_path / "d", "--json").json
     assert found["orders"]["revenue"] == {"EUR": "12.5"}
+
+
+ODD = (
+    {"order_id": "a", "revenue": "1,234", "currency": "EUR"},
+    {"order_id": "b", "revenue": "1.234,50", "currency": "EUR"},
+    {"order_id": "c", "total": {"amount": 5}, "currency": "EUR"},
+    {"order_id": "d"},
+)
+
+
+def ordered(number: int, properties: dict[str, Any], event: str = "Order Completed") -> dict[str, Any]:
+    at = f"2026-03-02T10:00:{number:02}Z"
+    return {**cart(number, at, event), "userId": "ann", "properties": properties}
+
+
+@pytest.mark.parametrize("clock", ["wall", "events"])
+def test_amounts_that_cannot_be_read_are_told_once(rapport, ndjson, tmp_path, clock):
+    file = ndjson("a.ndjson", *(ordered(number, properties) for number, properties in enumerate(ODD)))
+    arguments = ("replay", file, "--data", tmp_path / "d", "--clock", clock)
+    first = rapport(*arguments)
+    assert "2 amounts of orders could not be read and count as unknown: rapport query 'FROM data_quality'" in first.err
+    again = rapport(*arguments)
+    assert again.code == 0
+    assert "could not be read" not in again.err
+    assert rapport(*arguments, "--json").json["unreadable_amounts"] == 0
+    fresh = rapport("replay", file, "--data", tmp_path / "e", "--clock", clock, "--json").json
+    assert fresh["unreadable_amounts"] == 2
+    query = "SELECT field, value, event_name, order_id, source FROM data_quality"
+    assert rapport("query", query, "--data", tmp_path / "d", "--json").json == [
+        dict(zip(("field", "value", "event_name", "order_id", "source"), row, strict=True))
+        for row in (
+            ("revenue", "1,234", "Order Completed", "a", "a.ndjson"),
+            ("total", '{"amount":5}', "Order Completed", "c", "a.ndjson"),
+        )
+    ]
+
+
+def test_one_amount_that_cannot_be_read_is_one(rapport, tmp_path):
+    (tmp_path / "o.csv").write_text("id,who,total\n1,ann,a lot\n2,ann,\n3,ann,5\n")
+    (tmp_path / "o.sql").write_text(
+        "SELECT 'track' AS type, 'Order Completed' AS event, who AS user_id,"
+        " {'order_id': id, 'total': total, 'currency': 'EUR'} AS properties FROM source"
+    )
+    ended = rapport("import", tmp_path / "o.csv", "--sql", tmp_path / "o.sql", "--data", tmp_path / "d")
+    assert ended.err.startswith("1 amount of orders could not be read")
+    query = "SELECT order_id, revenue FROM fct_order ORDER BY 1"
+    assert [list(row.values()) for row in rapport("query", query, "--data", tmp_path / "d", "--json").json] == [
+        ["1", None],
+        ["2", None],
+        ["3", 5],
+    ]
 
 
 # --- endings from outside -------------------------------------------------------------------------------------------

@@ -76,6 +76,40 @@ def test_a_customer_row_sums_up_a_profile(tmp_path):
     ) == [("new@b.c", 0, 0, None)]
 
 
+def test_unknown_amounts_are_in_no_sum_and_refunds_count_in_their_own_currency(tmp_path):
+    connection = published(
+        tmp_path,
+        facts=[
+            order(U1, "m1", TEN, order_id="o1", revenue=10, currency="EUR"),
+            order(U1, "m2", TEN, order_id="o2", revenue="1,234", currency="EUR"),
+            order(U1, "m3", TEN, order_id="o3", revenue=1000, currency="SEK"),
+            order(U1, "m4", NOON, REFUND, order_id="o3", total=4, currency="EUR"),
+            order(U1, "m5", NOON, REFUND, order_id="o3", total=100),
+            order(U2, "m6", TEN, order_id="o4", revenue="x", currency="EUR"),
+            order(U2, "m7", TEN, order_id="o5", currency="SEK"),
+            order("user_id:3", "m8", TEN, REFUND, order_id="o6", total=5, currency="SEK"),
+        ],
+    )
+    sql = (
+        "SELECT order_count, revenue, refunded, net_revenue, currency, revenue_by_currency"
+        " FROM mart.dim_customer ORDER BY user_id"
+    )
+    assert rows(connection, sql) == [
+        (3, 10, 4, 6, "EUR", {"EUR": 10, "SEK": 1000}),
+        (2, None, 0, None, "EUR", None),
+        (0, 0, 5, -5, "SEK", None),
+    ]
+    sql = "SELECT order_id, unreadable, refunded, refunded_other->>'EUR' FROM mart.fct_order ORDER BY 1"
+    assert rows(connection, sql) == [
+        ("o1", 0, 0, None),
+        ("o2", 1, 0, None),
+        ("o3", 0, 100, "4"),
+        ("o4", 1, 0, None),
+        ("o5", 0, 0, None),
+        ("o6", 0, 5, None),
+    ]
+
+
 def test_an_identifier_without_events_is_no_customer(tmp_path):
     connection = published(tmp_path, facts=[event(U1, ANON, message_id="m1")], identity=[refusal(1, U1, U2)])
     assert rows(connection, "SELECT profile_id FROM mart.dim_customer") == [(profile_id(U1),)]

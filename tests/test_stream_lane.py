@@ -32,6 +32,7 @@ from stream.kafka.producer import feeding
 from stream.kafka.recovery import STALE_AFTER, LaneStopped, first_offsets, reader, recovered
 from stream.kafka.retention import delete_records
 from stream.kafka.transactions import Fenced, Transactions
+from stream_world import event
 
 NOW = 20_000 * DAY
 MARKED = 0.5
@@ -292,6 +293,26 @@ def test_a_worker_without_rules_does_not_take_a_lane_whose_customers_wait_under_
         await last.fence()
         await last.open()
         await last.close()
+
+    asyncio.run(run())
+
+
+def test_a_lane_counts_the_amounts_that_cannot_be_read_once(cluster: Cluster) -> None:
+    async def run() -> None:
+        lane = Lane(home(0), cluster, Plan(), lambda: NOW, Memory(), asyncio.Lock())
+        await lane.fence()
+        await lane.open()
+        for offset, total in enumerate(("1,234", "a lot", "1.234,50", None, "1,234")):
+            said = {"order_id": "o", "total": total}
+            sent = event(("user_id:1",), offset % 4, "Order Completed", NOW, NOW, **said)
+            lane.put("events", offset, codec.encode(sent))
+        running = asyncio.create_task(lane.run())
+        while lane.positions["events"] < 5:
+            await asyncio.sleep(0.02)
+        assert (lane.stats.applied, lane.stats.duplicate, lane.stats.unreadable) == (4, 1, 2)
+        lane.stop()
+        await running
+        await lane.close()
 
     asyncio.run(run())
 

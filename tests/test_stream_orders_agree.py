@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -24,10 +26,13 @@ NOW = 1_772_500_000_000_000
 MONEY = (
     12, 0, 19.99, -5, 0.333, 1e-7, 0.0000005, 1e17, 123456789012345678, "7", " 7", "7.50 ", "+3", ".5", "1e2",
     "0.0000005", "\u000b7", "1_000", "seven", "", " " * 41 + "7", "0.3333333333333333",
-    "999999999999999999.9999999", True, None, [], {},
+    "999999999999999999.9999999", True, None, [], {}, "1,234.56", "1.234,56", "19,99", "1,234", "5 EUR", "USD 5",
+    "5 \u20ac", "$7", "1\u00a0234,5",
 )  # fmt: skip
-CURRENCIES = ("EUR", "usd", "", "ß", "USDT", "a currency of too many words", 5, None)
-NAMES = ("Order Completed", "Order Completed", "Order Updated", "Order Refunded", "Order Cancelled")
+PLAIN = (1, 2, 3, 0.5, 12, 19.99, "7,50", "30")
+CURRENCIES = ("EUR", "EUR", "usd", "", "ß", "USDT", "a currency of too many words", 5, None)
+NAMES = ("Order Completed", "Order Completed", "Order Updated", "Order Refunded", "Order Refunded", "Order Cancelled")
+PRODUCTS = ("a", "b", "c", 7, 7.0, "7", "", None, True, 1.5)
 
 
 ORDERS = 120
@@ -39,76 +44,139 @@ NO_IDS = (True, None, "", 1.5, ["o1"])
 
 def order_event(dice: random.Random, number: int) -> dict[str, object]:
     order = dice.randrange(ORDERS)
-    customer, order_id = f"c{order // SHOWN}", order if dice.random() < 0.2 else str(order)
+    name = dice.choice(NAMES)
+    customer = f"c{order // SHOWN}"
+    properties: dict[str, object] = {
+        dice.choice(("order_id", "orderId")): dice.choice((order, str(order), float(order))),
+    }
     if dice.random() < 0.05:
-        customer, order_id = f"odd{number}", dice.choice(NO_IDS)
-    properties: dict[str, object] = {"order_id": order_id}
-    for name in ("revenue", "total"):
-        if dice.random() < 0.4:
-            properties[name] = dice.choice(MONEY)
-    if dice.random() < 0.5:
+        customer, properties = f"odd{number}", {"order_id": dice.choice(NO_IDS)}
+    amounts = MONEY if dice.random() < 0.5 else PLAIN
+    for field in ("revenue", "total"):
+        if dice.random() < (0.2 if name == "Order Refunded" else 0.4):
+            properties[field] = dice.choice(amounts)
+    if dice.random() < 0.4:
         properties["currency"] = dice.choice(CURRENCIES)
-    if dice.random() < 0.5:
-        properties["products"] = [
-            {name: dice.choice(MONEY) for name in ("price", "quantity") if dice.random() < 0.8}
-            for _ in range(dice.randrange(4))
-        ]
+    if dice.random() < 0.6:
+        properties["products"] = [_product(dice, amounts) for _ in range(dice.randrange(4))]
+    elif dice.random() < 0.05:
+        properties["products"] = dice.choice((None, "", "a", [], {"product_id": "a"}))
     return {
         "type": "track",
-        "event": dice.choice(NAMES),
+        "event": name,
         "userId": customer,
-        "messageId": f"m{number:04d}",
-        "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:{dice.randrange(60):02d}Z",
+        "messageId": f"m{dice.randrange(10)}-{number}",
+        "timestamp": f"2026-03-0{dice.randrange(1, 3)}T10:00:0{dice.randrange(6)}Z",
         "properties": properties,
     }
+
+
+def _product(dice: random.Random, amounts: Sequence[object]) -> object:
+    if dice.random() < 0.05:
+        return dice.choice(("a", None, 7))
+    product: dict[str, object] = {name: dice.choice(amounts) for name in ("price", "quantity") if dice.random() < 0.5}
+    product |= {name: dice.choice(PRODUCTS) for name in ("product_id", "sku") if dice.random() < 0.6}
+    return product
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_profile_and_sql_tell_the_same_of_every_order(tmp_path, seed):
     dice = random.Random(seed)
-    events = [order_event(dice, number) for number in range(600)]
-    lines = map(orjson.dumps, events)
-    with Engine.open(tmp_path, Plan()) as engine:
-        assert engine.take(Intake(Plan(), lambda: NOW).lines(lines, "orders")) == 600
-        engine.publish()
-    with duckdb.connect(str(tmp_path / PUBLISHED), read_only=True) as mart:
-        told = {order[0]: order for order in mart.execute(TOLD).fetchall()}
-    with Reader.open(tmp_path) as reader:
-        profiles = [reader.profile(f"user_id:{customer}") for customer in {event["userId"] for event in events}]
-    for orders in [profile["orders"] for profile in profiles if profile]:
-        shown = [_as_told(order) for order in orders["last"]]
-        mine = [told.pop(order_id) for order_id, *_ in shown]
-        assert shown == mine
-        placed = [order for order in mine if order[1] is not None]
-        assert orders["count"] == len(placed)
-        for part, column in (("revenue", 2), ("refunded", 4)):
-            totals: dict[str, Decimal] = {}
-            for order in mine:
-                totals[order[3] or ""] = totals.get(order[3] or "", Decimal(0)) + order[column]
-            assert {unit: Decimal(amount) for unit, amount in orders[part].items()} == {
-                unit: amount for unit, amount in totals.items() if amount or part == "revenue"
-            }
+    events = [order_event(dice, number) for number in range(900)]
+    told, quality, unreadable = compared(tmp_path, events)
+    assert quality == unreadable > 0
     assert not told
 
 
+def test_profile_and_sql_keep_the_same_refunds(tmp_path):
+    """More refunds, products and refunded products than are told apart, in an order of arrival of their own."""
+    listed = [{"product_id": f"p{number}", "price": number} for number in range(230)]
+    events = [order_call("many", "Order Completed", 0, revenue=900, currency="EUR", products=listed)]
+    events += [order_call("many", "Order Refunded", number % 150, total=1) for number in range(1, 250)]
+    events += [order_call("lines", "Order Completed", 0, products=listed[:60])]
+    events += [
+        order_call("lines", "Order Refunded", number, products=listed[number : number + 60]) for number in range(9)
+    ]
+    named = [{"product_id": f"p{number}"} for number in range(60)]
+    events += [order_call("named", "Order Completed", 0, products=listed[:60])]
+    events += [order_call("named", "Order Refunded", number, products=named) for number in range(9)]
+    events += [order_call("wide", "Order Completed", 0, products=listed)]
+    events += [order_call("wide", "Order Refunded", 1, products=[{"product_id": f"p{n}"} for n in (7, 199, 200, 220)])]
+    events += [order_call("whole", "Order Completed", 0, products=listed)]
+    events += [order_call("whole", "Order Refunded", 1, products=[{"product_id": f"p{n}"} for n in range(230)])]
+    random.Random(SEED).shuffle(events)
+    with_ids = [{**event, "messageId": f"m{number:04d}"} for number, event in enumerate(events)]
+    told, *_ = compared(tmp_path, with_ids)
+    assert not told
+    with duckdb.connect(str(tmp_path / PUBLISHED), read_only=True) as mart:
+        cut = mart.execute("SELECT order_id, refunded, refunds_cut FROM mart.fct_order ORDER BY 1").fetchall()
+    assert cut == [
+        ("lines", sum(sum(range(number, number + 60)) for number in range(9)), False),
+        ("many", 200, True),
+        ("named", 3 * sum(range(60)), True),
+        ("whole", sum(range(200)), True),
+        ("wide", 7 + 199, True),
+    ]
+
+
+def order_call(order: str, name: str, second: int, **said: object) -> dict[str, object]:
+    at = f"2026-03-01T10:{second // 60:02d}:{second % 60:02d}Z"
+    return {"type": "track", "event": name, "userId": "u", "timestamp": at, "properties": {"order_id": order, **said}}
+
+
+def compared(folder: Path, events: Sequence[dict[str, object]]) -> tuple[dict[str, Any], int, int]:
+    """Takes events; compares each profile's orders with SQL's. Returns the orders that no profile shows, the rows of
+    mart.data_quality, and the unreadable amounts that the engine counted."""
+    with Engine.open(folder, Plan()) as engine:
+        assert engine.take(Intake(Plan(), lambda: NOW).lines(map(orjson.dumps, events), "orders")) == len(events)
+        engine.publish()
+        unreadable = engine.counts.unreadable
+    with duckdb.connect(str(folder / PUBLISHED), read_only=True) as mart:
+        told = {order[0]: order for order in mart.execute(TOLD).fetchall()}
+        customers = {row[0]: row[1:] for row in mart.execute(CUSTOMERS).fetchall()}
+        [(quality,)] = mart.execute("SELECT count(*) FROM mart.data_quality").fetchall()
+    with Reader.open(folder) as reader:
+        profiles = [reader.profile(f"user_id:{customer}") for customer in {event["userId"] for event in events}]
+    for profile in filter(None, profiles):
+        orders = profile["orders"]
+        shown = [_as_told(order) for order in orders["last"]]
+        mine = [told.pop(order_id) for order_id, *_ in shown]
+        assert shown == mine
+        assert orders["unreadable"] == sum(order[9] for order in mine)
+        count, revenue, refunded, currency, by_currency = customers[profile["profile_id"]]
+        assert orders["count"] == count
+        assert {unit: Decimal(amount) for unit, amount in orders["revenue"].items()} == (by_currency or {})
+        known = orders["revenue"].get(currency or "") if count else "0"
+        assert revenue == (None if known is None else Decimal(known))
+        assert refunded == Decimal(orders["refunded"].get(currency or "", 0))
+    return told, quality, unreadable
+
+
 TOLD = """
-    SELECT o.order_id, any_value(e.placed_at), any_value(o.revenue), any_value(o.currency), any_value(o.refunded)
-    FROM mart.fct_order o JOIN (
-        SELECT
-            coalesce(nullif(CASE WHEN json_type(properties, '$.order_id') IN ('VARCHAR', 'UBIGINT', 'BIGINT')
-                THEN properties ->> '$.order_id' END, ''), message_id) AS order_id,
-            epoch_us(max(occurred_at) FILTER (name IN ('Order Completed', 'Order Updated'))) AS placed_at
-        FROM mart.fct_event GROUP BY 1
-    ) e USING (order_id)
-    GROUP BY 1
+    SELECT
+        order_id, epoch_us(occurred_at), epoch_us(updated_at), status, revenue, currency, refunded,
+        refunded_other::VARCHAR, lines, unreadable, refunds_cut
+    FROM mart.fct_order
 """
-"""The mart's orders: id, newest placement, amount, currency, refunded."""
+CUSTOMERS = "SELECT profile_id, order_count, revenue, refunded, currency, revenue_by_currency FROM mart.dim_customer"
 
 
 def _as_told(shown: dict[str, Any]) -> tuple[object, ...]:
     """An order of a profile."""
-    at = None if shown["at"] is None else parse(shown["at"])
-    return shown["order_id"], at, Decimal(shown["amount"]), shown["currency"] or None, Decimal(shown["refunded"])
+    other = ",".join(f'"{unit}":{amount}' for unit, amount in shown["refunded_other"].items())
+    return (
+        shown["order_id"],
+        parse(shown["at"]),
+        parse(shown["updated_at"]),
+        shown["status"],
+        None if shown["amount"] is None else Decimal(shown["amount"]),
+        shown["currency"],
+        None if shown["refunded"] is None else Decimal(shown["refunded"]),
+        f"{{{other}}}" if other else None,
+        shown["lines"],
+        shown["unreadable"],
+        shown["refunds_cut"],
+    )
 
 
 def test_a_currency_that_is_none_keeps_nobody_from_publishing(tmp_path):

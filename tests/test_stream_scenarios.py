@@ -100,7 +100,8 @@ def _mart(published: Path) -> dict[str, dict[str, Any]]:
     with duckdb.connect(str(published), read_only=True) as mart:
         rows = mart.execute(
             "SELECT profile_id, event_count, epoch_us(first_seen), epoch_us(last_seen), traits, order_count,"
-            " revenue_by_currency, (SELECT coalesce(sum(refunded), 0) FROM mart.fct_order AS o"
+            " revenue_by_currency, (SELECT coalesce(sum(refunded), 0) + coalesce(sum("
+            "list_sum(map_values(CAST(refunded_other AS MAP(VARCHAR, DECIMAL(38, 6)))))), 0) FROM mart.fct_order AS o"
             " WHERE o.profile_id = customer.profile_id),"
             " (SELECT list(identifier_type || ':' || identifier_value) FROM mart.bridge_identity AS b"
             " WHERE b.profile_id = customer.profile_id), channels FROM mart.dim_customer AS customer"

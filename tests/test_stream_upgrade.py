@@ -29,7 +29,7 @@ from stream.kafka.worker import EXIT_FAILED
 from stream.simulation.broker import Memory
 from stream_cluster import Workers, until
 from stream_scenarios import profiles_in
-from test_schemas_golden import _RULES, HOUR, T, _event, _events
+from test_schemas_golden import _RULES, HOUR, T, _event, _events, as_then
 
 STATES = Path(__file__).parent / "data" / "state"
 CHANGELOGS = ("rows", "linker-rows")
@@ -112,7 +112,9 @@ def test_rows_of_every_kind_are_there(state: State) -> None:
 
 
 def test_rows_still_mean_the_same_people(state: State) -> None:
-    assert profiles_in(Memory(state.changelogs["rows"])) == state.profiles
+    found = profiles_in(Memory(state.changelogs["rows"]))
+    assert {root: as_then(found[root], then) for root, then in state.profiles.items()} == state.profiles
+    assert found.keys() == state.profiles.keys()
 
 
 def test_a_worker_goes_on_where_that_version_stopped(workers: Workers, state: State) -> None:

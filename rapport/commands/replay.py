@@ -258,6 +258,9 @@ def _remark(report: Report, clock: str, plan: Path | None) -> None:
             f"Rules could not act on everything: {told}. Which and why: "
             f'rapport query "FROM fct_rule_decision WHERE verdict IN ({listed})"'
         )
+    if counts.unreadable:
+        amounts = "1 amount" if counts.unreadable == 1 else f"{counts.unreadable:,} amounts"
+        output.say(f"{amounts} of orders could not be read and count as unknown: rapport query 'FROM data_quality'")
     if counts.late and clock == "wall":
         output.say(
             f"{counts.late:,} events were too old to start rules (more than 72 h). To run history as if it were live, "

@@ -49,6 +49,7 @@ LANE: tuple[Counter, ...] = (
     Counter("rapport_rejected", "Inputs refused, repeats included.", lambda lane: lane.rejected, "topic"),
     Counter("rapport_refusals", "Refusals written to the topic rejected.", lambda lane: lane.stages, "stage"),
     Counter("rapport_late", "Events applied, but too old to start a rule.", lambda lane: lane.late),
+    Counter("rapport_unreadable_amounts", "Amounts of orders that could not be read.", lambda lane: lane.unreadable),
     Counter("rapport_forwarded", "Events sent on to where their profile lives.", lambda lane: lane.forwarded),
     Counter("rapport_merged", "Merges that the linker decided.", lambda lane: lane.merges),
     Counter("rapport_triggers", "Triggers written.", lambda lane: lane.triggers),

@@ -66,6 +66,7 @@ class Report:
             "merges": counts.merges,
             "triggers": counts.triggers,
             "decisions": dict(sorted(counts.decisions.items())),
+            "unreadable_amounts": counts.unreadable,
             "seconds": round(self.seconds, 3),
         }
 

@@ -53,9 +53,15 @@ def money(amounts: Mapping[str, str]) -> str:
     return ", ".join(f"{_amount(amount)} {currency}".strip() for currency, amount in amounts.items()) or "0.00"
 
 
-def _amount(amount: str) -> str:
+def _amount(amount: str | None) -> str:
+    if amount is None:
+        return "unknown"
     whole, _, cents = amount.partition(".")
     return f"{int(whole):,}.{cents.ljust(2, '0')}" if whole not in ("-0", "") else f"{whole}.{cents.ljust(2, '0')}"
+
+
+def _revenue(orders: Mapping[str, Any]) -> str:
+    return money(orders["revenue"]) if orders["revenue"] else "amount unknown"
 
 
 def _head(customer: Mapping[str, Any]) -> Panel:
@@ -63,11 +69,13 @@ def _head(customer: Mapping[str, Any]) -> Panel:
     first, last = minute(customer["first_seen"]), minute(customer["last_seen"])
     lines = {
         "seen": f"{first} to {last}, {customer['event_count']:,} events",
-        "orders": f"{orders['count']:,}, {money(orders['revenue'])}" if orders["count"] else "none",
+        "orders": f"{orders['count']:,}, {_revenue(orders)}" if orders["count"] else "none",
         "profile": customer["profile_id"],
     }
     if orders["refunded"]:
         lines["refunded"] = money(orders["refunded"])
+    if orders["unreadable"]:
+        lines["unreadable"] = f"{orders['unreadable']:,} of the amounts, so unknown"
     return Panel(fields(lines), title=plain(name_of(customer), "bold"), title_align="left", expand=False)
 
 
@@ -100,12 +108,19 @@ def _orders(orders: Mapping[str, Any]) -> RenderableType:
                 each["order_id"],
                 minute(each["at"]),
                 _amount(each["amount"]),
-                "" if each["refunded"] == "0" else _amount(each["refunded"]),
+                _refunded(each),
                 each["currency"],
             )
             for each in orders["last"]
         ),
     )
+
+
+def _refunded(order: Mapping[str, Any]) -> str:
+    """What went back: in the order's currency, which the next column names, and in others."""
+    own = "" if order["refunded"] == "0" else _amount(order["refunded"])
+    other = money(order["refunded_other"]) if order["refunded_other"] else ""
+    return ", ".join(part for part in (own, other) if part)
 
 
 def _activity(customer: Mapping[str, Any]) -> RenderableType:

@@ -47,6 +47,8 @@ class Effects:
     duplicate: int = 0
     late: int = 0
     """Applied, but too old to start a rule."""
+    unreadable: int = 0
+    """Amounts of orders that applied events state and that cannot be read."""
     profiles: int = 0
     """Profiles gained or lost."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from profiles.facets import ORDER_EVENTS, fold_order, fold_traits, order_id
+from profiles.facets import fold_traits
 from profiles.kinds import ALIAS, MESSAGE_ID, ORDERS, TRAITS
+from profiles.orders import ORDER_EVENTS, fold_order, statement
 from profiles.row import Row
 from profiles.rows import MAX_ASKED, Rows
 from profiles.transfer import bundled, put_in, take_out
@@ -150,8 +151,10 @@ class Home(Waits):
             if event.body.get("traits"):
                 rows.lay(TRAITS, to, member, fold_traits(rows.row_of(TRAITS, to, member), event))
         elif event.name in ORDER_EVENTS and event.type == "track":
-            end = order_id(event).encode()
-            rows.lay(ORDERS, to, member, fold_order(rows.row_of(ORDERS, to, member, end), event), end)
+            said = statement(event)
+            end = said.order_id.encode()
+            rows.lay(ORDERS, to, member, fold_order(rows.row_of(ORDERS, to, member, end), said), end)
+            self.effects.unreadable += said.unreadable
         if reaction:
             root = rows.there(to)
             for fire in reaction.fires:

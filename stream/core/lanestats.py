@@ -22,6 +22,8 @@ class LaneStats:
     """Refused inputs, by topic: those recorded before included, and lines that are no messages."""
     late: int = 0
     """Applied, but too old to start a rule."""
+    unreadable: int = 0
+    """Amounts of orders that could not be read."""
     forwarded: int = 0
     """Events sent on to another lane."""
     merges: int = 0

@@ -62,6 +62,8 @@ class Counts:
     """Of rules, by verdict."""
     late: int = 0
     """Applied, but too old to start a rule."""
+    unreadable: int = 0
+    """Amounts of orders that could not be read."""
     profiles: int = 0
     """All profiles there are now, earlier runs included."""
 
@@ -287,6 +289,7 @@ class Engine:
         self.counts.duplicate += effects.duplicate
         self.counts.rejected += effects.refused.total()
         self.counts.late += effects.late
+        self.counts.unreadable += effects.unreadable
         self.counts.triggers += len(effects.triggers)
         self.counts.decisions.update(each.verdict for each in effects.decisions)
         self.counts.merges += sum(decision.kind == "merge" for decision in effects.identity)

@@ -238,6 +238,7 @@ class Lane:
         stats.duplicate += effects.duplicate
         stats.rejected.update(effects.refused)
         stats.late += effects.late
+        stats.unreadable += effects.unreadable
         stats.forwarded += sum(isinstance(message, Forward | Event) for _, message in effects.sent)
         stats.merges += sum(each.kind == "merge" for each in effects.identity)
         stats.triggers += len(effects.triggers)

@@ -8,9 +8,9 @@ SELECT
     customer_activity.last_seen,
     customer_activity.event_count,
     coalesce(customer_orders.order_count, 0) AS order_count,
-    coalesce(customer_orders.main[2], 0) AS revenue,
+    CASE WHEN coalesce(customer_orders.order_count, 0) = 0 THEN 0 ELSE customer_orders.main[2] END AS revenue,
     coalesce(customer_orders.main[3], 0) AS refunded,
-    coalesce(customer_orders.main[2] - customer_orders.main[3], 0) AS net_revenue,
+    revenue - refunded AS net_revenue,
     customer_orders.main[1] AS currency,
     customer_orders.revenue_by_currency,
     customer_orders.first_order_at,
@@ -37,13 +37,15 @@ COMMENT ON COLUMN mart.dim_customer.last_seen IS 'Last occurred_at, UTC';
 COMMENT ON COLUMN mart.dim_customer.event_count IS 'Applied events';
 COMMENT ON COLUMN mart.dim_customer.order_count IS
     'Orders placed, in any currency; cancelled and refunded ones count, too';
-COMMENT ON COLUMN mart.dim_customer.revenue IS 'Order amounts in the main currency, before refunds';
-COMMENT ON COLUMN mart.dim_customer.refunded IS 'Refunds and cancellations in the main currency';
-COMMENT ON COLUMN mart.dim_customer.net_revenue IS 'revenue less refunded';
+COMMENT ON COLUMN mart.dim_customer.revenue IS
+    'Order amounts in the main currency, before refunds; NULL where orders were placed and none states a known amount';
+COMMENT ON COLUMN mart.dim_customer.refunded IS
+    'Refunds and cancellations in the main currency, those of orders in other currencies, too';
+COMMENT ON COLUMN mart.dim_customer.net_revenue IS 'revenue less refunded; NULL where revenue is';
 COMMENT ON COLUMN mart.dim_customer.currency IS
     'Main currency: that of most orders, then of most revenue; NULL where none is stated';
 COMMENT ON COLUMN mart.dim_customer.revenue_by_currency IS
-    'Order amounts per currency, before refunds; the empty text stands for none stated';
+    'Order amounts per currency, before refunds; the empty text stands for no currency; NULL where no amount is known';
 COMMENT ON COLUMN mart.dim_customer.first_order_at IS 'First order placed, UTC';
 COMMENT ON COLUMN mart.dim_customer.last_order_at IS 'Last order placed, UTC';
 COMMENT ON COLUMN mart.dim_customer.traits IS 'Traits from identify calls, JSON; per name the newest';

@@ -1,19 +1,29 @@
--- Purpose: folded_order: the events of one order id folded into one row.
--- The rules are those of the profile: the newest placement states amount and currency, refunds add up. An order id that
--- two customers used is one order here, of whoever placed it last; each profile goes on showing what it saw.
--- Needs: order_event
+-- Purpose: folded_order: what an order comes to: its amount, and what of it went back.
+-- Needs: folded_refund, order_placement
 
 CREATE TEMP TABLE folded_order AS
 SELECT
     order_id,
-    arg_max((profile_id, channel), (placed, occurred_at, message_id)) AS owner,
-    arg_max((amount, currency, products), (occurred_at, message_id)) FILTER (placed) AS stated,
-    arg_max(coalesce(currency, ''), message_id) AS refund_currency,
-    coalesce(min(occurred_at) FILTER (placed), min(occurred_at)) AS occurred_at,
-    max(occurred_at) AS updated_at,
-    bool_or(placed) AS placed,
-    bool_or(name = 'Order Cancelled') AS cancelled,
-    bool_or(NOT placed AND amount IS NULL) AS undone,
-    coalesce(sum(abs(amount)) FILTER (NOT placed), 0) AS partly
-FROM order_event
-GROUP BY order_id;
+    owner,
+    order_placement.occurred_at,
+    updated_at,
+    placed,
+    cancelled,
+    -- What is stated and cannot be read is unknown, even where products beside it could be added up.
+    CAST(
+        CASE
+            WHEN stated IS NOT NULL THEN stated.amount
+            WHEN NOT any_unreadable(listed.products) THEN sum_of_values(listed.products)
+        END AS DECIMAL(38, 6)
+    ) AS revenue,
+    CASE WHEN stated IS NOT NULL THEN stated.amount IS NULL ELSE any_unreadable(listed.products) END AS is_unreadable,
+    cancelled OR coalesce(whole, false) AS undone,
+    coalesce(refunded, 0) AS back,
+    refunded_other,
+    coalesce(order_placement.currency, folded_refund.currency) AS currency,
+    listed.list AS products,
+    coalesce(len(listed.products), 0) AS lines,
+    coalesce(unreadable, 0) AS unreadable,
+    coalesce(cut, false) AS cut
+FROM order_placement
+LEFT JOIN folded_refund USING (order_id);

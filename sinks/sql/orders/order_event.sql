@@ -3,30 +3,73 @@
 
 CREATE TEMP TABLE order_event AS
 SELECT
-    CASE
-        WHEN json_type(properties, '$.order_id') IN ('VARCHAR', 'UBIGINT', 'BIGINT')
-        AND json_extract_string(properties, '$.order_id') <> ''
-        THEN json_extract_string(properties, '$.order_id')
-        ELSE message_id
-    END AS order_id,
+    order_id,
     profile_id,
     message_id,
     occurred_at,
+    {'occurred_at': occurred_at, 'sequence': sequence, 'message_id': message_id} AS place,
     channel,
     name,
-    name IN ('Order Completed', 'Order Updated') AS placed,
-    CASE WHEN name <> 'Order Cancelled' THEN
+    source,
+    placed,
+    amount_said IS NOT NULL AS has_amount,
+    CASE amount_said WHEN 'revenue' THEN revenue_amount WHEN 'total' THEN total_amount END AS amount,
+    coalesce(
+        currency_in(currency),
+        CASE amount_said WHEN 'revenue' THEN code_in(revenue) WHEN 'total' THEN code_in(total) END
+    ) AS currency,
+    -- An empty list says as little as none.
+    CASE WHEN json_type(product_list) = 'ARRAY' THEN products_in(nullif(product_list, '[]')) END AS products,
+    product_list,
+    json_type(product_list) <> 'ARRAY' AND stated(product_list) AS has_other_products,
+    revenue,
+    -- An empty text in a refund that says nothing else may have meant a part as well as nothing.
+    name = 'Order Refunded'
+    AND amount_said IS NULL
+    AND products IS NULL
+    AND NOT coalesce(has_other_products, false)
+    AND coalesce('VARCHAR' IN (json_type(revenue), json_type(total), json_type(product_list)), false) AS is_blank,
+    has_revenue AND revenue_amount IS NULL AS revenue_is_unreadable,
+    total,
+    has_total AND total_amount IS NULL AS total_is_unreadable
+FROM (
+    SELECT
+        *,
         CASE
-            WHEN name = 'Order Refunded' THEN amount(properties, '$.total', '$.revenue')
-            ELSE amount(properties, '$.revenue', '$.total')
-        END
-    END AS amount,
-    CASE
-        WHEN json_type(properties, '$.currency') = 'VARCHAR'
-        AND regexp_full_match(json_extract_string(properties, '$.currency'), '[A-Za-z0-9]{1,16}')
-        THEN upper(json_extract_string(properties, '$.currency'))
-    END AS currency,
-    CASE WHEN json_type(properties, '$.products') = 'ARRAY' THEN json_extract(properties, '$.products') END AS products
-FROM mart.fct_event
-WHERE type = 'track'
-AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled');
+            WHEN name = 'Order Cancelled' THEN NULL
+            -- A refund states itself as total; its revenue may be that of the order.
+            WHEN has_total AND (name = 'Order Refunded' OR NOT has_revenue) THEN 'total'
+            WHEN has_total AND revenue_amount IS NULL AND total_amount IS NOT NULL THEN 'total'
+            WHEN has_revenue THEN 'revenue'
+        END AS amount_said
+    FROM (
+        SELECT
+            * EXCLUDE (said),
+            coalesce(id_text(said[1]), id_text(said[2]), message_id) AS order_id,
+            name IN ('Order Completed', 'Order Updated') AS placed,
+            said[3] AS revenue,
+            money(said[3]) AS revenue_amount,
+            coalesce(stated(said[3]), false) AS has_revenue,
+            said[4] AS total,
+            money(said[4]) AS total_amount,
+            coalesce(stated(said[4]), false) AS has_total,
+            said[5] AS currency,
+            said[6] AS product_list
+        FROM (
+            SELECT
+                profile_id,
+                message_id,
+                occurred_at,
+                sequence,
+                channel,
+                name,
+                source,
+                json_extract(
+                    properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
+                ) AS said
+            FROM mart.fct_event
+            WHERE type = 'track'
+            AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
+        )
+    )
+);
