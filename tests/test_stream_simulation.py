@@ -26,8 +26,8 @@ from stream_world import START, event, make
 
 CHUNKS = 8
 SEEDS = range(int(os.environ.get("RAPPORT_SEEDS", stream_mutants.SEEDS)))
-DRAWN = 200
-LONG_LIVES = 40
+DRAWN = 100
+LONG_LIVES = 24
 if "RAPPORT_SEED" in os.environ:
     SEEDS = range(int(os.environ["RAPPORT_SEED"]), int(os.environ["RAPPORT_SEED"]) + 1)
 

@@ -143,10 +143,12 @@ def _settled(groups: dict[str, set[str]], fought: set[str]) -> set[tuple[str, tu
 
 
 def _acts(acts: Iterable[Trigger | RuleDecision], messages: set[str]) -> Counter[tuple[str, ...]]:
+    """Not those on an order without a cart: whether a cart was known to wait then depends on what came first."""
     return Counter(
         (each.rule, each.version, each.run_key, each.action if isinstance(each, Trigger) else each.verdict)
         for each in acts
-        if each.run_key in messages or getattr(each, "message_id", "") in messages
+        if (each.run_key in messages or getattr(each, "message_id", "") in messages)
+        and getattr(each, "verdict", "") != "unusable"
     )
 
 

@@ -160,7 +160,7 @@ class Home(Waits):
             for fire in reaction.fires:
                 self._fire_at_once(root, member, fire, event)
             for rule, why, closing in reaction.unusable:
-                if not closing or self._has_open(root, rule, now):
+                if not closing or self._has_open(root, rule, event.occurred_at):
                     self._tell(root, rule, event, "unusable", why)
             if signals:
                 self._expect(root, signals, event, now)

@@ -237,9 +237,10 @@ class Waits:
             if run.due > by or not any(self._marked(root, run.rule.name, name) for name, _ in _marks(run, home_of))
         ]
 
-    def _has_open(self, root: Row, rule: Rule, now: int) -> bool:
-        """Whether a window of this rule is open in a profile."""
-        return root.since > 0 and any(run.rule is rule for run in self._unmarked(root, *self._entries(root), now))
+    def _has_open(self, root: Row, rule: Rule, at: int) -> bool:
+        """Whether a window of this rule was open at an instant, as far as a profile knows by now."""
+        runs = self._rules.open_runs(self._entries(root)[0], self._since) if root.latest else ()
+        return any(run.rule is rule and run.armed_at <= at <= run.due for run in runs)
 
     def _wait(self, root: Row, runs: list[Run], latest: int, woken: bool) -> None:
         """Sets the row's wake to the earliest of these runs, which come in order of their due time.
