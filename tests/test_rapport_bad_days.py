@@ -139,7 +139,7 @@ def test_a_read_only_disk(events, whole, data, tmp_path):
             ("replay", events, *OPTIONS),
             ("compact",),
             ("publish",),
-            ("identity", "split", one, other),
+            ("identity", "split", one, other, "--yes"),
         ):
             complained(ran(*command, "--data", tmp_path / "disk"), "cannot be written", "permission")
         assert ran("profile", one, "--data", tmp_path / "disk").code == 0

@@ -131,4 +131,5 @@ def test_the_tables_are_the_same(both: Both) -> None:
 def test_no_table_is_the_same_for_being_empty(both: Both) -> None:
     with duckdb.connect(str(both.cluster), read_only=True) as mart:
         counts = {table: mart.execute(f"SELECT count(*) FROM mart.{table}").fetchall()[0][0] for table in TABLES}
-    assert min(counts[table] for table in counts if table not in ("fct_trigger", "fct_rule_decision")) > 0, counts
+    may_be = ("fct_trigger", "fct_rule_decision", "data_quality")  # history starts no rule; its amounts are readable
+    assert min(counts[table] for table in counts if table not in may_be) > 0, counts

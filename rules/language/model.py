@@ -120,6 +120,11 @@ class Rule:
         return self.status != "draft"
 
     @cached_property
+    def closes_itself(self) -> bool:
+        """Whether one name both arms and closes: at one instant such events count one by one, each closing first."""
+        return self.when.window is not None and self.when.window.event == self.when.event
+
+    @cached_property
     def version(self) -> str:
         then = [[action.kind, action.payload] for action in self.then]
         return _digest({**self._waited_for(), "purpose": self.purpose, "then": then})

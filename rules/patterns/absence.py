@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rules.language.model import Rule, Window
+from rules.language.model import Rule
 
 ARMS, CLOSES, RESTARTS = 0, 1, 2
 _ORDER = {ARMS: 0, RESTARTS: 1, CLOSES: 2}
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 _NEVER: Mapping[str, int] = {}
 
 _Step = tuple[Any, ...]
-"""What one event means to one rule: its time, its place at that instant, then what `_Windows.apply` takes."""
+"""What one event means to one rule: its time, its place at that instant, then what `_Windows.apply` takes of it."""
 
 
 class _Open(NamedTuple):
@@ -78,11 +78,11 @@ class _Open(NamedTuple):
 class _Windows:
     """The runs of one rule, fed with its signals in the order of time."""
 
-    def __init__(self, rule: Rule, window: Window) -> None:
+    def __init__(self, rule: Rule) -> None:
+        window = rule.when.window
+        assert window is not None, rule.name
         self._rule = rule
         self._within = window.within
-        self.one_by_one = window.event == rule.when.event
-        """At one instant, event by event: each closes first, then it arms."""
         self._keyed = rule.when.key is not None
         self._rearms = window.restart_on == rule.when.event
         self._same_is_group = window.same is not None and rule.when.key in (None, window.same)
@@ -111,7 +111,8 @@ class _Windows:
             found = self._open.get(group)
             if found is not None and found.same == same and at <= found.due:
                 del self._open[group]
-        self._overdue = [each for each in self._overdue if each.same != same or at != each.due]
+        if self._overdue:
+            self._overdue = [each for each in self._overdue if each.same != same or at != each.due]
 
     def runs(self, before_active: bool) -> Iterable[Run]:
         """Every run not closed; of several with one run key the earliest."""
@@ -124,7 +125,7 @@ class _Windows:
 
 
 def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mapping[str, int] = _NEVER) -> list[Run]:
-    """The runs that the rules (by what their signals are stored under) have open in a history given in any order.
+    """The runs that rules with a window (by what their signals are stored under) have open in a history in any order.
 
     The soonest due comes first. A window opens when its rule is armed and none is open in its group: the value of
     `key`, else of `same`, else the whole profile. The awaited event closes it when it comes at the arming instant or
@@ -134,22 +135,32 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
     `since` says when each rule (by its name) came into the plan: what was taken earlier opens runs of their own, which
     are `before_active`, and none where the rule has opened one of the same key since.
     """
-    windows: dict[tuple[str, bool], tuple[_Windows, list[_Step]]] = {}
+    heard: dict[tuple[str, bool], list[_Step]] = {}
+    by_name: dict[str, Rule] = {}
     for at, sequence, message_id, signals in history:
-        for wait, role, key, same, *taken in signals:
-            rule = rules.get(wait)
-            if rule is None or rule.when.window is None:
+        for signal in signals:
+            rule = rules.get(signal[0])
+            if rule is None:
                 continue
-            known_since = since.get(rule.name, 0)
-            earlier = known_since > 0 and (taken[0] if taken else 0) < known_since
-            for before in (True, False) if role == CLOSES else (earlier,):
-                found = windows.setdefault((rule.name, before), (_Windows(rule, rule.when.window), []))
-                one_by_one = (sequence, message_id, role != CLOSES)
-                place = one_by_one if found[0].one_by_one else (_ORDER[role], *one_by_one)
-                found[1].append((at, place, message_id, role, key, same, *taken))
+            role, name = signal[1], rule.name
+            by_name[name] = rule
+            rank = 0 if rule.closes_itself else _ORDER[role]
+            step = (at, rank, sequence, message_id, role != CLOSES, *signal[1:])
+            began = since.get(name, 0)
+            if began == 0:
+                heard.setdefault((name, False), []).append(step)
+            elif role == CLOSES:
+                heard.setdefault((name, False), []).append(step)
+                heard.setdefault((name, True), []).append(step)
+            else:
+                heard.setdefault((name, len(signal) < 5 or signal[4] < began), []).append(step)
     runs: dict[tuple[str, str], Run] = {}
-    for (name, before), (each, steps) in sorted(windows.items(), key=lambda item: not item[0][1]):
-        for at, _, message_id, role, key, same, *taken in sorted(steps):
-            each.apply(at, message_id, role, key, same, *taken)
-        runs |= {(name, run.run_key): run for run in each.runs(before)}
+    for (name, before), steps in heard.items():
+        windows = _Windows(by_name[name])
+        steps.sort()
+        for at, _, _, message_id, _, *values in steps:
+            windows.apply(at, message_id, *values)
+        for run in windows.runs(before):
+            if not before or (name, run.run_key) not in runs:
+                runs[name, run.run_key] = run
     return sorted(runs.values(), key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))

@@ -124,9 +124,9 @@ def _facts(events: Sequence[Event]) -> Columns:
         sources,
         [_dropped(each) if each else None for each in dropped],
         places,
-        [_stated(body, "category") for body in bodies],
-        [_instant(body, "sentAt") for body in bodies],
-        [_instant(body, "originalTimestamp") for body in bodies],
+        [category if isinstance(category := body.get("category"), str) else None for body in bodies],
+        [None if (text := body.get("sentAt")) is None else parse(text) for body in bodies],
+        [None if (text := body.get("originalTimestamp")) is None else parse(text) for body in bodies],
         [_extra(type_, body) for type_, body in zip(types, bodies, strict=True)],
     ]
 
@@ -137,19 +137,12 @@ def _own_name(type_: str, body: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _stated(body: Mapping[str, Any], field: str) -> str | None:
-    value = body.get(field)
-    return value if isinstance(value, str) else None
-
-
-def _instant(body: Mapping[str, Any], field: str) -> int | None:
-    value = body.get(field)
-    return None if value is None else parse(value)
-
-
 def _extra(type_: str, body: Mapping[str, Any]) -> bytes | None:
     """The fields of a call that no column holds, as they were sent."""
-    others = body.keys() - (_TRACK_COLUMNS if type_ == "track" else _CALL_COLUMNS)
+    columns = _TRACK_COLUMNS if type_ == "track" else _CALL_COLUMNS
+    if body.keys() <= columns:
+        return None
+    others = body.keys() - columns
     if body.get("category") is None or isinstance(body["category"], str):
         others.discard("category")
     if _own_name(type_, body) is not None:

@@ -61,7 +61,8 @@ class Home(Waits):
 
     def event(self, event: Event, now: int) -> None:
         """An accepted event at its home."""
-        self._begin(now)
+        if self._in_plan is None:
+            self._begin(now)
         rows = self._rows
         self.taken += 1
         if event.received_at > self.newest:
@@ -141,7 +142,7 @@ class Home(Waits):
         rows = self._rows
         taken = max(now, self.noted_at + 1, self.reached.history_by + 1)  # clocks are set back, owners' differ
         reaction = self._rules.on_event(event, event.now - event.occurred_at > LATE_AFTER, taken)
-        signals = self._admitted(to, event, reaction.signals, now) if reaction and reaction.signals else None
+        signals = self._admitted(to, event, reaction.signals, now) if reaction is not None else None
         if signals or member != to or not rows.append(to, event):
             root = rows.there(to)
             full = rows.note(root, member, event, signals)
@@ -169,7 +170,8 @@ class Home(Waits):
 
     def message(self, message: Internal, now: int) -> None:
         """A message from another home, an order of the linker, or time passing."""
-        self._begin(now)
+        if self._in_plan is None:
+            self._begin(now)
         match message:
             case Forward():
                 self._forward(message, now)

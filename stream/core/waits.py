@@ -88,11 +88,10 @@ class Waits:
     # --- how far it has come ----------------------------------------------------------------------------------------
 
     def _begin(self, now: int) -> None:
-        """The lane takes something under this plan: a rule that it does not know is in the plan from now on."""
-        if self._in_plan is None:
-            known = self._known_rules
-            self._in_plan = {wait: 0 if known is None else known.get(wait, now) for wait in self._rules.waits}
-            self._since = {name: self._in_plan[wait] for wait, name in self._rules.waits.items()}
+        """The lane takes something under this plan for the first time: rules new to it are in the plan from now on."""
+        known = self._known_rules
+        self._in_plan = {wait: 0 if known is None else known.get(wait, now) for wait in self._rules.waits}
+        self._since = {name: self._in_plan[wait] for wait, name in self._rules.waits.items()}
 
     def remember(self) -> None:
         """Writes down how far the watermark has come, and which rules are in the plan, before a commit."""
@@ -114,7 +113,10 @@ class Waits:
 
     def _admitted(self, to: str, event: Event, signals: list[Signal], now: int) -> list[Signal]:
         """The signals, less those of windows that cannot be held open; each of these leaves a decision instead."""
-        if not any(role == ARMS for _, role, *_ in signals):
+        for signal in signals:
+            if signal[1] == ARMS:
+                break
+        else:
             return signals
         root = self._rows.there(to)
         settled = list(self._rows.with_history(root))
@@ -217,11 +219,12 @@ class Waits:
         it kept was open when it forgot.
         """
         members = list(self._rows.members(root))
+        forgetful = [(member, component) for member, component in members if component.forgotten]
         entries: list[Entry] = []
         home_of: dict[str, str] = {}
         for member, component in members:
             if component.signals:
-                forgotten = max((each.forgotten for other, each in members if other != member), default=0)
+                forgotten = max((each.forgotten for other, each in forgetful if other != member), default=0)
                 for entry in self._rows.signalled(root, member, component):
                     if entry[0] > forgotten:
                         entries.append(entry)
