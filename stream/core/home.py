@@ -68,7 +68,7 @@ class Home(Waits):
         if event.received_at > self.newest:
             self.newest = event.received_at
         key = event.identifiers[0]
-        mark = _mark(event)
+        mark = _mark_of_event(key, event.message_id)
         seen = rows.get(mark)
         if seen is not None and event.received_at - int.from_bytes(seen, "big") < self._forget_after:
             self.effects.duplicate += 1
@@ -94,7 +94,7 @@ class Home(Waits):
     def reject(self, rejected: Rejected, now: int) -> None:
         """Refused input: recorded once, however often the same source is replayed."""
         self.effects.refused["events"] += 1
-        mark = _mark(rejected)
+        mark = _mark_of_refusal(rejected.rejection_id)
         seen = self._rows.get(mark)
         if seen is None or now - int.from_bytes(seen, "big") >= self._forget_after:
             self._rows.put(mark, now.to_bytes(8, "big"))
@@ -102,8 +102,11 @@ class Home(Waits):
 
     def remember_id(self, known: Event | Rejected) -> None:
         """Keeps an id that was taken longer ago than ids are remembered: taken now, it is a duplicate."""
-        at = known.received_at if isinstance(known, Event) else known.rejected_at
-        self._rows.put(_mark(known), at.to_bytes(8, "big"))
+        if isinstance(known, Event):
+            mark, at = _mark_of_event(known.identifiers[0], known.message_id), known.received_at
+        else:
+            mark, at = _mark_of_refusal(known.rejection_id), known.rejected_at
+        self._rows.put(mark, at.to_bytes(8, "big"))
 
     def _ask(self, key: str, event: Event) -> None:
         """Asks the linker about the event's strongest identifier with each other one, at most daily a pair."""
@@ -289,8 +292,10 @@ class Home(Waits):
             self._send(Transfer(to, part, 1, self.reached.by, part is not parts[-1], self.reached.history_by), now)
 
 
-def _mark(taken: Event | Rejected) -> bytes:
-    """The row that says that this has been taken."""
-    if isinstance(taken, Event):
-        return MESSAGE_ID + taken.identifiers[0].encode() + b"\0" + taken.message_id.encode()
-    return MESSAGE_ID + b"\0" + taken.rejection_id.encode()
+def _mark_of_event(key: str, message_id: str) -> bytes:
+    """The row that says that an event has been taken."""
+    return MESSAGE_ID + key.encode() + b"\0" + message_id.encode()
+
+
+def _mark_of_refusal(rejection_id: str) -> bytes:
+    return MESSAGE_ID + b"\0" + rejection_id.encode()
