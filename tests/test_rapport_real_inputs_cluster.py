@@ -32,6 +32,8 @@ WIRE = DATA / "wire"
 NAUGHTY = DATA / "security" / "blns.json"
 PARTITIONS = 4
 AT = parse("2026-03-02")
+PUBLISHING = 120
+"""Seconds in which a sink that is told to end has published all it has."""
 
 
 def imported(path: Path, sql: str) -> list[object]:
@@ -112,6 +114,10 @@ def both(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         Workers(broker.address, prefix, folder / "watching", PARTITIONS, SHOP).settled()
         written = ends(broker.address, {topic: prefix + topic for topic in OUTPUTS})
         until(lambda: caught_up(cluster.sink_data / LAKE, written), "the sink has everything")
+        for name in cluster.running("sink"):
+            sink = cluster.take(name)
+            sink.terminate()
+            assert sink.wait(PUBLISHING) == 0, "a busy machine publishes slowly"
         cluster.down()
         yield Both(folder / "embedded" / PUBLISHED, cluster.sink_data / PUBLISHED, reports)
 
