@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.accept.event import Accepted, Ordinals, accept, accept_value
-from schemas.events import DEPTH, EVENT_BYTES, SegmentEvent
+from schemas.events import DEPTH, EVENT_BYTES, ID_FIELDS, SegmentEvent
 from schemas.instant import HOUR, SECOND, parse
 from schemas.messages import PAYLOAD_KEPT, Rejected
 from schemas.rejection import CODES, Oversized
@@ -355,7 +355,7 @@ def judged(raw: bytes) -> None:
         return
     original = json.loads(raw)
     for name, value in original.items():
-        if name.endswith("Id") and (isinstance(value, int) or name == "messageId"):
+        if name in ID_FIELDS and (isinstance(value, int) or name == "messageId"):
             assert got.body[name] == (got.message_id if name == "messageId" else str(value))
         else:
             assert got.body[name] == value
