@@ -92,16 +92,18 @@ def settle(row: bytes | None, tail: Iterable[Line], horizon: int, wanted: Wanted
     older, recent = entries[:-RECENT_ENTRIES], entries[-RECENT_ENTRIES:]
     older = [entry for entry in older if len(entry) > 6 and entry[0] >= horizon]
     over = len(older) + len(recent) - MAX_HISTORY
-    if over > 0:
-        older = _without(older, over, wanted())
     kept = older + recent
     settled = orjson.dumps(kept)
-    while len(settled) > MAX_ROW_BYTES:
-        fewer = _without(kept, 1 + len(kept) // 8, wanted())
-        if len(fewer) == len(kept):
-            break
-        kept = fewer
+    if over > 0 or len(settled) > MAX_ROW_BYTES:
+        needed = wanted()
+        kept = _without(older, over, needed) + recent if over > 0 else kept
         settled = orjson.dumps(kept)
+        while len(settled) > MAX_ROW_BYTES:
+            fewer = _without(kept, 1 + len(kept) // 8, needed)
+            if len(fewer) == len(kept):
+                break
+            kept = fewer
+            settled = orjson.dumps(kept)
     held = set(map(id, kept))
     dropped = [entry[0] for entry in entries if len(entry) > 6 and id(entry) not in held]
     signals = sum(len(entry) > 6 for entry in kept)

@@ -193,22 +193,13 @@ class Waits:
         past = max(now, self.reached.by)  # an earlier owner's clock may have been ahead
         waiting = []
         for run in self._unmarked(root, entries, home_of, past):
-            verdict = ""
-            if run.due > past:
-                pass
-            elif missed.covers(run):
-                verdict = "missed"
-            elif fire.covers(run) and run.rule.active:
-                verdict = "before_active" if run.before_active else "fired"
-                if past - run.due > GRACE:
-                    verdict = "missed"
-            if verdict:
-                for name, member in _marks(run, home_of):
-                    self._mark(root, member, run.rule.name, name, run.due)
-                late = verdict == "missed" and not missed.covers(run)
-                self._act(root, run.rule, run, run.armed_at, now, verdict, without, _LATE if late else "")
-            else:
+            verdict, detail = _verdict(run, past, fire, missed)
+            if not verdict:
                 waiting.append(run)
+                continue
+            for name, member in _marks(run, home_of):
+                self._mark(root, member, run.rule.name, name, run.due)
+            self._act(root, run.rule, run, run.armed_at, now, verdict, without, detail)
         latest = max((entry[0] for entry in entries), default=root.latest)
         self._wait(root, waiting, latest, woken=fire is not NOT_YET)
 
@@ -332,6 +323,19 @@ class Waits:
 
     def _mark(self, root: Row, member: str, rule: str, run_key: str, at: int) -> None:
         self._rows.lay(MARKS, root.key, member, orjson.dumps([rule, run_key, at]), _sum(rule, run_key))
+
+
+def _verdict(run: Run, past: int, fire: Reached, missed: Reached) -> tuple[str, str]:
+    """What becomes of a run by an instant, and why where the verdict alone does not say it; "" where it still waits."""
+    if run.due > past:
+        return "", ""
+    if missed.covers(run):
+        return "missed", ""
+    if not fire.covers(run) or not run.rule.active:
+        return "", ""
+    if past - run.due > GRACE:
+        return "missed", _LATE
+    return "before_active" if run.before_active else "fired", ""
 
 
 def _marks(run: Run, home_of: Mapping[str, str]) -> list[tuple[str, str]]:
