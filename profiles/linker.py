@@ -106,27 +106,22 @@ class Linker:
     # --- link -------------------------------------------------------------------------------------------------------
 
     def _link(self, request: Link) -> tuple[list[IdentityDecision], list[Order]]:
-        winner, loser = self._ranked(request.a, request.b)
-        if winner == loser:
-            return [], []
-        why = self._forbidden(request, winner, loser) or self._excess(winner, loser, self._trusted(request))
-        return (
-            self._merge(request, winner, loser, "named_together")
-            if why is None
-            else (self._refuse(request, winner, loser, why), [])
-        )
+        return self._joined(request, "named_together", by_hand=False)
 
     def _join(self, request: Link, reason: str) -> tuple[list[IdentityDecision], list[Order]]:
         """As `_link`, by hand: caps and unique types are not asked."""
+        return self._joined(request, reason, by_hand=True)
+
+    def _joined(self, request: Link, reason: str, by_hand: bool) -> tuple[list[IdentityDecision], list[Order]]:
         winner, loser = self._ranked(request.a, request.b)
         if winner == loser:
             return [], []
         why = self._forbidden(request, winner, loser)
-        return (
-            self._merge(request, winner, loser, reason)
-            if why is None
-            else (self._refuse(request, winner, loser, why), [])
-        )
+        if why is None and not by_hand:
+            why = self._excess(winner, loser, self._trusted(request))
+        if why is not None:
+            return self._refuse(request, winner, loser, why), []
+        return self._merge(request, winner, loser, reason)
 
     def _ranked(self, a: str, b: str) -> list[str]:
         """The roots of two, the stronger first."""

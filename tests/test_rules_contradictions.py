@@ -366,7 +366,7 @@ ANSWERS: list[Any] = [
     *([one, other] for one, other in product(ASKED, ASKED)),
 ]
 OPERANDS: dict[str, list[Any]] = {
-    **{operator: ASKED for operator in OPERATORS},  # noqa: C420
+    **dict.fromkeys(OPERATORS, ASKED),
     **{operator: [each for each in ASKED if each is not True] for operator in BOUNDS},
     "exists": [True, False],
     "starts_with": ["a", "ab", "b", "5"],

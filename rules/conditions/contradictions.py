@@ -121,7 +121,8 @@ def _possible(literals: Sequence[Literal]) -> bool:
 
 def _shortest_list(literals: Sequence[Literal]) -> list[Value]:
     """The list that holds what it must: each further item could only break what it must not hold."""
-    return [each.compare.operand for each in literals if each.holds and each.compare.operator == "contains"]  # type: ignore[misc]
+    required = (each for each in literals if each.holds and each.compare.operator == "contains")
+    return [operand for each in required for operand in _operands(each)]
 
 
 def _operands(literal: Literal) -> tuple[Value, ...]:
