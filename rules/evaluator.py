@@ -35,6 +35,12 @@ class Unusable(NamedTuple):
     """It might have closed a window, but nobody knows which."""
 
 
+class NoText(NamedTuple):
+    """What stands where a field's value cannot tell runs apart."""
+
+    why: str
+
+
 class Reaction(NamedTuple):
     """What one event means to the rules."""
 
@@ -44,7 +50,8 @@ class Reaction(NamedTuple):
     unusable: tuple[Unusable, ...] = ()
 
 
-_Immediate = tuple[Rule, Predicate | None, Callable[[View], Any] | None]
+_TextOf = Callable[[View], str | NoText]
+_Immediate = tuple[Rule, Predicate | None, _TextOf | None]
 _Signaller = Callable[[View, bool, int, list[Signal], list[Unusable]], None]
 
 
@@ -82,7 +89,7 @@ class RuleSet:
             for rule, matches, key_of in immediates:
                 if matches is None or matches(view):
                     key = event.message_id if key_of is None else key_of(view)
-                    if key.__class__ is str:
+                    if isinstance(key, str):
                         fires.append(Fire(rule, key))
                     else:
                         unusable.append(_unusable(rule, rule.when.key, key))
@@ -134,9 +141,8 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
 
     def signal(view: View, late: bool, taken: int, signals: list[Signal], unusable: list[Unusable]) -> None:
         same = same_of(view) if same_of else ""
-        has_same = same.__class__ is str
         if closes and closing(view):
-            if has_same:
+            if isinstance(same, str):
                 signals.append([wait, CLOSES, "", same])
             else:
                 unusable.append(_unusable(rule, window.same, same)._replace(closing=True))
@@ -144,40 +150,41 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
         if not arming_now and not restarts:
             return
         key = key_of(view) if key_of else ""
-        has_key = key.__class__ is str
         if arming_now and arming(view):
-            if has_key and has_same:
+            if isinstance(key, NoText):
+                unusable.append(_unusable(rule, when.key, key))
+            elif isinstance(same, NoText):
+                unusable.append(_unusable(rule, window.same, same))
+            else:
                 signals.append([wait, ARMS, key, same, taken])
                 return
-            unusable.append(_unusable(rule, window.same, same) if has_key else _unusable(rule, when.key, key))
-        if restarts and has_key and (has_same or key):
-            signals.append([wait, RESTARTS, key, same if has_same else "", taken])
+        if restarts and isinstance(key, str) and (isinstance(same, str) or key):
+            signals.append([wait, RESTARTS, key, same if isinstance(same, str) else "", taken])
 
     return signal
 
 
-def _unusable(rule: Rule, path: Path | None, value: Any) -> Unusable:
-    """Why a value cannot tell runs apart: `value` is what `_text_getter` gave instead of text."""
-    return Unusable(rule, f"`{path}` {value[0]}")
+def _unusable(rule: Rule, path: Path | None, value: NoText) -> Unusable:
+    return Unusable(rule, f"`{path}` {value.why}")
 
 
 def _always(_: View) -> bool:
     return True
 
 
-_MISSING = ("is missing",)
-_EMPTY = ("is empty",)
-_TOO_LONG = (f"is longer than {KEY_LIMIT} characters",)
-_NO_VALUE = ("is a list or an object",)
+_MISSING = NoText("is missing")
+_EMPTY = NoText("is empty")
+_TOO_LONG = NoText(f"is longer than {KEY_LIMIT} characters")
+_NO_VALUE = NoText("is a list or an object")
 
 
-def _text_getter(path: Path) -> Callable[[View], Any]:
-    """A function that gives a field's value as text: what groups and names runs. Where it cannot, a tuple with why."""
+def _text_getter(path: Path) -> _TextOf:
+    """A function that gives a field's value as text: what groups and names runs."""
     get = getter(path)
 
-    def text(view: View) -> Any:
+    def text(view: View) -> str | NoText:
         value = get(view)
-        if value.__class__ is str:
+        if isinstance(value, str):
             return (value if len(value) <= KEY_LIMIT else _TOO_LONG) if value else _EMPTY
         if value is True or value is False:
             return "true" if value else "false"

@@ -7,6 +7,7 @@ Source of the field names: https://segment.com/docs/connections/spec/common/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Required
 
 from pydantic import ConfigDict, Field, InstanceOf, TypeAdapter, with_config
@@ -27,6 +28,12 @@ Channel = Literal["web", "mobile", "email", "chat", "social", "store", "phone", 
 ID_FIELDS: Final = ("userId", "anonymousId", "previousId", "groupId", "messageId")
 """Top-level ids. SDKs also send numbers here; a whole number is taken as its decimal text."""
 TIME_FIELDS: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
+
+
+def states_time(body: Mapping[str, Any]) -> bool:
+    """Whether an event itself says when it happened."""
+    return any(body.get(field) is not None for field in TIME_FIELDS)
+
 
 Object = Annotated[dict[str, Any], InstanceOf]
 

@@ -36,7 +36,7 @@ import orjson
 from pydantic_core import ValidationError
 
 from ingest.accept import damage
-from schemas.events import BATCH_BYTES, DEPTH, EVENT_BYTES, ID_FIELDS, TIME_FIELDS, check
+from schemas.events import BATCH_BYTES, DEPTH, EVENT_BYTES, ID_FIELDS, TIME_FIELDS, check, states_time
 from schemas.instant import parse
 from schemas.messages import Json, Rejected
 from schemas.rejection import Fault, Oversized, reject
@@ -82,7 +82,7 @@ class Ordinals:
         digest = hashlib.blake2b(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
         ordinal = self._seen[digest]
         self._seen[digest] = ordinal + 1
-        if self._run and all(body.get(field) is None for field in TIME_FIELDS):
+        if self._run and not states_time(body):
             self.unique += 1
             return f"auto-{digest.hex()}-{ordinal}-{self._run}"
         return f"auto-{digest.hex()}-{ordinal}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rapport.replay.sources import Outcome
 from schemas.errors import InputError
-from schemas.events import TIME_FIELDS
+from schemas.events import states_time
 from schemas.messages import Event
 
 
@@ -17,12 +17,7 @@ def may_be_known(each: Outcome, memory: int) -> bool:
     """Whether this may have been taken longer ago than `memory`, in microseconds."""
     if not isinstance(each, Event):
         return True
-    return each.received_at - each.occurred_at > memory or not states_time(each)
-
-
-def states_time(event: Event) -> bool:
-    """Whether the call itself says when it happened."""
-    return any(event.body.get(field) is not None for field in TIME_FIELDS)
+    return each.received_at - each.occurred_at > memory or not states_time(each.body)
 
 
 def looked_at(
