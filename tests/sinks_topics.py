@@ -13,6 +13,7 @@ from schemas import codec
 from schemas.messages import Output
 from schemas.topics import OUTPUTS, TOPICS
 from sinks.lake import manifest
+from sinks.marts import publisher
 
 WAIT_TIMEOUT = 40.0
 LANES = 2
@@ -100,3 +101,9 @@ def caught_up(lake_root: Path, wanted: Mapping[tuple[str, int], int]) -> bool:
     """Whether the lake holds everything up to these ends. A partition without a record has no chain."""
     there = reached(lake_root)
     return all(there.get(partition, 0) >= end for partition, end in wanted.items())
+
+
+def leave_published(lake_root: Path, target: Path) -> None:
+    """Publishes what ended sinks had no time for: that is for the next sink that starts, and none does."""
+    if not publisher.is_current(lake_root, target):
+        publisher.publish(lake_root, target)

@@ -30,8 +30,7 @@ from schemas import codec
 from schemas.errors import ClusterError
 from schemas.instant import SECOND
 from schemas.topics import OUTPUTS
-from sinks.marts.publisher import is_current, publish
-from sinks_topics import caught_up, ends
+from sinks_topics import caught_up, ends, leave_published
 from stream.embedded.store import LAKE, PUBLISHED
 from stream.kafka.producer import Feed, feeding
 from stream.kafka.worker import EXIT_FAILED, SESSION_TIMEOUT
@@ -298,17 +297,13 @@ class Cluster(Workers):
         self.calm()
 
     def leave(self) -> None:
-        """Ends the workers, then the sinks once they have written everything.
-
-        What they had no time to publish is published: that is for the next one that starts, and none does.
-        """
+        """Ends the workers, then the sinks once they have written everything."""
         self._end([name for name in self._wanted if name not in SINKS])
         names = {topic: self.cluster.topic(topic) for topic in OUTPUTS}
         wanted = {log: end for log, end in ends(self.cluster.brokers[0], names).items() if end}
         until(lambda: self.tend() or caught_up(self.lake, wanted), "the sinks have written everything")
         self._end(list(self._wanted))
-        if not is_current(self.lake, self.published):
-            publish(self.lake, self.published)
+        leave_published(self.lake, self.published)
 
     def _end(self, names: list[str]) -> None:
         self._wanted.difference_update(names)

@@ -14,7 +14,7 @@ from rapport.demo.broker import Broker
 from rapport.replay import cluster as cluster_replay
 from rapport.replay import local as local_replay
 from rapport.replay.again import may_be_known
-from schemas.instant import DAY, parse
+from schemas.instant import DAY, parse, render
 from schemas.messages import Event
 from sinks.lake.chain import Lake
 from sinks.marts.known import KnownInput
@@ -227,9 +227,12 @@ def test_into_a_cluster_that_is_old_goes_nothing_that_may_have_been_taken(
     take(lake, "rejected", 0, taken[1:])
     lake.flush()
     clock[0] += 30 * DAY
-    refused = rapport(*base)
+    young = orjson.dumps(track(7, timestamp=render(clock[0] - DAY)))
+    mixed = ndjson("mixed.ndjson", *[young] * 5_000, track(1))
+    refused = rapport("replay", mixed, *base[2:])
     assert refused.code == 2
     assert "--tables DIR" in refused.err
+    assert refused.json["sent"] == 4_000, "whole batches before the doubtful one are in the log"
     looked_up = rapport(*base, "--tables", tables).json
     assert (looked_up["read"], looked_up["sent"], looked_up["rejected"], looked_up["known"]) == (3, 1, 0, 2)
     assert rapport(*base, "--count-again").json["sent"] == 2

@@ -21,7 +21,7 @@ from rapport.demo.processes import LocalCluster
 from rapport_shell import DATA, ROOT, SHOP, ran
 from schemas.instant import SECOND, parse, render
 from schemas.topics import OUTPUTS
-from sinks_topics import caught_up, ends
+from sinks_topics import caught_up, ends, leave_published
 from stream.embedded.store import LAKE, PUBLISHED
 from stream_cluster import Workers, until
 from stream_parity import TABLES, differences
@@ -32,8 +32,6 @@ WIRE = DATA / "wire"
 NAUGHTY = DATA / "security" / "blns.json"
 PARTITIONS = 4
 AT = parse("2026-03-02")
-PUBLISHING = 120
-"""Seconds in which a sink that is told to end has published all it has."""
 
 
 def imported(path: Path, sql: str) -> list[object]:
@@ -114,11 +112,8 @@ def both(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         Workers(broker.address, prefix, folder / "watching", PARTITIONS, SHOP).settled()
         written = ends(broker.address, {topic: prefix + topic for topic in OUTPUTS})
         until(lambda: caught_up(cluster.sink_data / LAKE, written), "the sink has everything")
-        for name in cluster.running("sink"):
-            sink = cluster.take(name)
-            sink.terminate()
-            assert sink.wait(PUBLISHING) == 0, "a busy machine publishes slowly"
         cluster.down()
+        leave_published(cluster.sink_data / LAKE, cluster.sink_data / PUBLISHED)
         yield Both(folder / "embedded" / PUBLISHED, cluster.sink_data / PUBLISHED, reports)
 
 

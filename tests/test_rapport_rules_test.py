@@ -268,6 +268,16 @@ def month(seed: int) -> Iterator[dict[str, Any]]:
             yield orjson.loads(line)
 
 
+def test_events_of_one_instant_come_in_the_order_of_their_story(plan: Path) -> None:
+    (plan / "rules" / "any.yaml").write_text(
+        "rule: any\nowner: ann\nstatus: live\npurpose: p\nthen: [{send: email, template: x}]\n"
+        "when: {event: Ticket Created, not_followed_by: {event: Ticket Solved}, within: 1h}\n"
+    )
+    same = '{at: "2026-03-02T10:00:00Z", event: Ticket Created, userId: u, messageId: '
+    told = story(same + "z}", same + "a}", decisions=("{rule: any, run_key: z, verdict: fired}",))
+    assert outcome(plan, told) == ([], [])
+
+
 def test_a_story_decides_what_a_replay_of_the_same_events_decides(rapport: Rapport, ndjson, tmp_path: Path) -> None:
     """The month's first days in the shop, as a story: its decisions are those of `replay --clock events`."""
     kept = ("event", "userId", "messageId", "timestamp", "properties")

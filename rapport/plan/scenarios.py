@@ -106,14 +106,14 @@ def _scenario(reader: PlanReader, node: Node, plan: Plan) -> Scenario | None:
     until = _time(reader, found["until"], "until") if "until" in found else None
     calls = _calls(reader, found["events"]) if "events" in found else []
     decisions = _decisions(reader, found["expect"], plan) if "expect" in found else []
-    last = max((now for now, _, _ in calls), default=0)
+    last = max((now for now, *_ in calls), default=0)
     if until is not None and until < last:
         reader.problem(
             found["until"], f"until is before the last event, at {instant.render(last)}; write a later time."
         )
     if reader.found > before or title is None or until is None:
         return None
-    events = _events(reader, sorted(calls, key=lambda call: call[0]), until, plan)
+    events = _events(reader, sorted(calls, key=lambda call: call[:2]), until, plan)
     if reader.found > before:
         return None
     return Scenario(reader.file, node.line, title, tuple(events), until, tuple(decisions))
@@ -128,8 +128,8 @@ def _time(reader: PlanReader, node: Node, what: str) -> int | None:
         return None
 
 
-_Call = tuple[int, dict[str, Any], Node]
-"""When it comes, its fields, and where it stands."""
+_Call = tuple[int, int, dict[str, Any], Node]
+"""When it comes, its place among the events of its story, its fields, and where it stands."""
 
 
 def _calls(reader: PlanReader, node: Node) -> list[_Call]:
@@ -144,9 +144,8 @@ def _calls(reader: PlanReader, node: Node) -> list[_Call]:
         now = _time(reader, entries["at"][1], "at")
         body = {name: value_of(value) for name, (_, value) in entries.items() if name != "at"}
         if now is not None:
-            calls.append(
-                (now, {"type": "track", "messageId": f"m{place}", "timestamp": instant.render(now), **body}, item)
-            )
+            own = {"type": "track", "messageId": f"m{place}", "timestamp": instant.render(now), **body}
+            calls.append((now, place, own, item))
     return calls
 
 
@@ -154,7 +153,7 @@ def _events(reader: PlanReader, calls: Sequence[_Call], until: int, plan: Plan) 
     """The calls as a run takes them in; what it would reject is a problem."""
     intake = Intake(plan, lambda: until + instant.SECOND)
     events: list[Event] = []
-    for now, body, node in calls:
+    for now, place, body, node in calls:
         try:
             line = orjson.dumps(body)
         except TypeError as error:
@@ -168,7 +167,7 @@ def _events(reader: PlanReader, calls: Sequence[_Call], until: int, plan: Plan) 
                     node, "the event occurred after it came; write an earlier time of the event, or a later `at`."
                 )
             else:
-                events.append(at(accepted, now))
+                events.append(at(accepted, now)._replace(sequence=place))
     return events
 
 

@@ -45,8 +45,8 @@ class Report:
     seconds: float
     exit_code: int
     """128 + signal where one ended the run, else 0."""
-    broken: InputError | None = None
-    """What kept a source from being read to its end."""
+    broken: InputError | UsageError | None = None
+    """What kept the input from being sent to its end."""
     unique: int = 0
     """Events from a pipe that state neither an id nor a time."""
     known: int = 0
@@ -80,11 +80,12 @@ def run(
     """Sends all sources. A second run sends the same once more, and the homes find every event a duplicate.
 
     What may have been taken longer ago than they remember is looked up in `tables`, a sink's data folder. Without one,
-    such input is refused with a UsageError, unless the cluster is younger than that, or it is to `count_again`.
-    Raises ClusterError before anything is read where the cluster cannot be used, and later when the brokers stay away.
+    such input ends the run with a UsageError in the report, unless the cluster is younger than that, or it is to
+    `count_again`. Raises ClusterError before anything is read where the cluster cannot be used, and later when the
+    brokers stay away.
     """
     started = time.monotonic()
-    broken: InputError | None = None
+    broken: InputError | UsageError | None = None
     memory = plan.identity.forget_after
     with (
         tuned_collector(),
@@ -118,7 +119,7 @@ def run(
                     feed.push()
                     feed.close(now)
                     busy_since = now
-        except InputError as error:
+        except (InputError, UsageError) as error:
             broken = error
         if not broken and not stop.exit_code:
             feed.close(wall_now())
