@@ -255,11 +255,8 @@ class Cluster(Workers):
         """Feeds the crowd, phase by phase, and lets the faults strike."""
         due, fed = list(reversed(faults)), 0
         for phase in crowd.phases:
-            if phase.splits:
-                self.pass_time(phase.now)
-                self.raw("links", 0, *map(codec.encode, phase.splits))
-            else:
-                self.set_clock(phase.now)
+            self.pass_time(phase.now)
+            self.raw("links", 0, *map(codec.encode, phase.splits))
             with feeding(self.cluster) as feed:
                 for chunk in stream_crowd.chunks(phase.inputs, FED):
                     self.take(feed, chunk)
@@ -316,9 +313,10 @@ class Cluster(Workers):
 
 
 def feed(cluster: Cluster, phase: stream_crowd.Phase) -> None:
-    if phase.splits and not ENVIRONMENT.get(MUTANT):
+    if ENVIRONMENT.get(MUTANT):
+        cluster.set_clock(phase.now)
+    else:
         cluster.pass_time(phase.now)
-    cluster.set_clock(phase.now)
     cluster.raw("links", 0, *map(codec.encode, phase.splits))
     cluster.feed(phase.inputs)
 

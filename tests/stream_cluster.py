@@ -150,7 +150,7 @@ class Workers:
     def pass_time(self, now: int) -> None:
         """Sets the clock, and waits until what was due by then has been looked at: every lane's watermark is there.
 
-        Without that a split that comes next races the timers of before.
+        Without that a split or a merge that comes next races the timers of before.
         """
         self.set_clock(now)
         marks: dict[int, int] = {}

@@ -175,6 +175,7 @@ def embedded(crowd: Crowd, plan: Plan, folder: Path) -> Path:
     """The same in one process; returns what that published."""
     with Engine.open(folder, plan) as engine:
         for phase in crowd.phases:
+            engine.advance(phase.now)
             for split in phase.splits:
                 engine.ask(split._replace(at=phase.now))
             for chunk in chunks(phase.inputs, 200):

@@ -1,7 +1,7 @@
 """Mutants of the protocol: the real code, each with one rule taken away. None of them may survive the simulator.
 
-`FOUND` says at which seed each is found first. These seeds are part of every run (`SEEDS`). After a change of the worlds
-or the oracle, record them anew:
+`FOUND` says at which seed each is found first. These seeds are part of every run (`SEEDS`). After a change of the
+worlds or the oracle, record them anew:
 
     python tests/stream_mutants.py
 """

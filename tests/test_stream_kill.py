@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,9 @@ MOMENTS = (
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two months of the shop, one upon the other: 30,000 events."""
+    """A month of the shop: 15,000 events."""
     path = tmp_path_factory.mktemp("input") / "history.ndjson"
-    path.write_bytes(b"\n".join(chain(Month(1).lines(), Month(2).lines())))
+    path.write_bytes(b"\n".join(Month(1).lines()))
     return path
 
 
@@ -58,7 +57,7 @@ def recent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("input") / "recent.ndjson"
     with path.open("wb") as out:
-        for line in chain(Month(1).lines(), Month(2).lines()):
+        for line in Month(1).lines():
             out.write(_at(line, moved) + b"\n")
     return path
 
@@ -101,7 +100,7 @@ def test_kills_leave_no_trace(clock, request, tmp_path):
     options = ("--plan", SHOP, "--clock", clock, "--json")
     undisturbed = ran("replay", source, "--data", tmp_path / "undisturbed", *options)
     assert undisturbed.code == 0, undisturbed.err
-    assert undisturbed.json["triggers"] > 1_000
+    assert undisturbed.json["triggers"] > 500
 
     command = ("replay", source, "--data", tmp_path / "killed", *options)
     _kill_somewhere(tmp_path / "killed", random.Random(seed).uniform(0, 1), *command)

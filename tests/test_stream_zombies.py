@@ -17,7 +17,7 @@ from stream_cluster import ENVIRONMENT, until
 from stream_crowd import Crowd, triggers
 from stream_verdict import breaches
 
-FEW = 6_000
+FEW = 2_000
 LETTING_GO = "letting go of"
 """What a worker says that has been told to leave its lanes."""
 HOPELESS = 5.0
