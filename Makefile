@@ -20,9 +20,9 @@ demo: $(VENV)/.runtime ## a month of a shop with many channels: generate, run, l
 cluster: $(VENV)/.dev ## a Kafka cluster of this machine with the demo running through it, until Ctrl-C
 	@$(BIN)/python -m rapport.demo.cluster
 
-# Many tests wait for a broker: three at once keep two cores busy.
+# Many tests wait for a broker: four at once keep two cores busy.
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.dev ## 300,000 events while workers, sinks and the broker fail; RAPPORT_SEED repeats a run
 	$(BIN)/python tests/stream_chaos.py

@@ -3,8 +3,8 @@
     python tests/killed.py WHAT NTH before|after ARGUMENTS...
 
 WHAT is `commit`, a commit of the store, or the pattern of a file that takes its place (`*.parquet`, `rapport.duckdb`):
-all that changes a data folder is one of these. No handler runs and nothing is flushed. Parquet files are written more
-often than usual, so that not every moment lies behind half of the input.
+all that changes a data folder is one of these. No handler runs and nothing is flushed. Commits and Parquet files come
+more often than usual, so that not every moment lies behind half of the input.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from typing import Any
 
 def main(what: str, nth: str, when: str, *arguments: str) -> int:
     from rapport import cli
+    from rapport.replay import local, sources
     from stream.embedded import engine
     from stream.embedded.store import LocalStore
 
-    engine.FLUSH_ROWS = 6_000
+    engine.FLUSH_ROWS = 3_000
+    local.BATCH = sources.BATCH = 1_000
 
     left = int(nth)
 

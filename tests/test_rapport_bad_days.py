@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from conftest import Rapport
 from rapport.demo.shop import Month
 from rapport_shell import (
     ALWAYS_WALL,
@@ -38,6 +39,7 @@ from rapport_shell import (
 from sinks.marts.publisher import publish
 from stream.embedded.store import LAKE, PUBLISHED
 
+Tables = dict[str, list[tuple[Any, ...]]]
 LINES = list(islice(Month(3).lines(), 3_000))
 OPTIONS = ("--plan", SHOP, "--clock", "events")
 KNOWN_BY_NO_CLOCK = ("fct_event", "dim_customer", "fct_order")
@@ -77,13 +79,25 @@ def data(whole: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def completes(whole: Path, data: Path, events: Path, clock: str = "events") -> None:
-    ended = ran("replay", events, "--data", data, *OPTIONS, "--clock", clock)
-    assert ended.code == 0, ended.err
-    found, good = tables(data), tables(whole)
-    if clock == "wall":
-        found, good = ({name: each[name] for name in KNOWN_BY_NO_CLOCK} for each in (found, good))
-    assert_same(found, good)
+@pytest.fixture(scope="module")
+def good(whole: Path) -> Tables:
+    """The tables of a good day."""
+    return tables(whole)
+
+
+@pytest.fixture
+def completes(good: Tables, events: Path, rapport: Rapport) -> Callable[..., None]:
+    """`completes(data)`: the same command comes to a good day now."""
+
+    def check(data: Path, clock: str = "events") -> None:
+        ended = rapport("replay", events, "--data", data, *OPTIONS, "--clock", clock)
+        assert ended.code == 0, ended.err
+        found, wanted = tables(data), good
+        if clock == "wall":
+            found, wanted = ({name: each[name] for name in KNOWN_BY_NO_CLOCK} for each in (found, wanted))
+        assert_same(found, wanted)
+
+    return check
 
 
 # --- the disk -------------------------------------------------------------------------------------------------------
@@ -102,16 +116,16 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("megabytes", "clock"), [(1, "wall"), (3, "events")])
-def test_a_full_disk(events, whole, tmp_path, megabytes, clock):
+def test_a_full_disk(events, tmp_path, megabytes, clock, completes):
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs"):
         data = tmp_path / "disk" / "data"
         complained(ran("replay", events, "--data", data, *OPTIONS, "--clock", clock), "full", "free some space")
         subprocess.run(["mount", "-o", "remount,size=200m", tmp_path / "disk"], check=True)
-        completes(whole, data, events, clock)
+        completes(data, clock)
 
 
 @pytest.mark.parametrize(("kilobytes", "clock"), [(20, "wall"), (20, "events"), (600, "wall")])
-def test_a_file_that_may_not_grow(events, whole, tmp_path, kilobytes, clock):
+def test_a_file_that_may_not_grow(events, tmp_path, kilobytes, clock, completes):
     """A quota: no file may be larger than this."""
 
     def limit() -> None:
@@ -119,7 +133,7 @@ def test_a_file_that_may_not_grow(events, whole, tmp_path, kilobytes, clock):
 
     ended = ran("replay", events, "--data", tmp_path, *OPTIONS, "--clock", clock, preexec_fn=limit)
     complained(ended, "full", "free some space")
-    completes(whole, tmp_path, events, clock)
+    completes(tmp_path, clock)
 
 
 def test_a_result_that_finds_no_space(data):
@@ -129,7 +143,7 @@ def test_a_result_that_finds_no_space(data):
         complained(ended, "No space left")
 
 
-def test_a_read_only_disk(events, whole, data, tmp_path):
+def test_a_read_only_disk(events, data, tmp_path, completes):
     """Looking works; whatever writes says that it cannot."""
     asked = "SELECT 'user_id:' || user_id AS key FROM dim_customer WHERE user_id IS NOT NULL ORDER BY ALL LIMIT 2"
     one, other = (each["key"] for each in ran("query", asked, "--data", data, "--json").json)
@@ -144,10 +158,10 @@ def test_a_read_only_disk(events, whole, data, tmp_path):
             complained(ran(*command, "--data", tmp_path / "disk"), "cannot be written", "permission")
         assert ran("profile", one, "--data", tmp_path / "disk").code == 0
         complained(ran("replay", events, "--data", tmp_path / "disk" / "new"), "cannot be written")
-    completes(whole, data, events)
+    completes(data)
 
 
-def test_no_permission(events, whole, data, tmp_path):
+def test_no_permission(events, data, tmp_path, completes):
     secret = tmp_path / "secret.ndjson"
     secret.write_bytes(b"{}")
     secret.chmod(0)
@@ -158,7 +172,7 @@ def test_no_permission(events, whole, data, tmp_path):
         folder.chmod(0o500)
         complained(ran("replay", events, "--data", data, *OPTIONS), "cannot be", "ermission")
         folder.chmod(0o700)
-    completes(whole, data, events)
+    completes(data)
 
 
 def test_a_file_in_place_of_the_folder(events, tmp_path):
@@ -181,7 +195,7 @@ def test_a_file_in_place_of_the_folder(events, tmp_path):
 # --- the data folder ------------------------------------------------------------------------------------------------
 
 
-def test_a_second_process_on_the_same_folder(events, whole, tmp_path):
+def test_a_second_process_on_the_same_folder(events, good, tmp_path):
     first = start(
         "replay", "-", events, "--data", tmp_path, *OPTIONS[:2], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
@@ -194,7 +208,7 @@ def test_a_second_process_on_the_same_folder(events, whole, tmp_path):
         complained(ran(*command, "--data", tmp_path), "in use by another Rapport process")
     first.communicate(b"", timeout=120)
     assert first.returncode == 0
-    assert len(tables(tmp_path)["fct_event"]) == len(tables(whole)["fct_event"])
+    assert len(tables(tmp_path)["fct_event"]) == len(good["fct_event"])
 
 
 def _manifest(data: Path, change: Callable[[bytes], bytes]) -> None:
@@ -261,12 +275,12 @@ def test_damage_that_only_a_backup_mends(events, data, damage):
     ],
     ids=["cut", "overwritten", "gone", "building", "stray", "staged", "manifest", "sorting"],
 )
-def test_what_was_half_written_is_written_again(events, whole, data, spoil):
+def test_what_was_half_written_is_written_again(data, spoil, completes):
     spoil(data)
     query = ran("query", "SELECT count(*) AS n FROM fct_event", "--data", data, "--json")
     if query.code:
         complained(query, "rapport ")
-    completes(whole, data, events)
+    completes(data)
 
 
 # --- the input ------------------------------------------------------------------------------------------------------
@@ -308,7 +322,7 @@ def test_a_broken_archive(tmp_path, suffix, clock, break_):
     assert_same(found, good)
 
 
-def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(whole, tmp_path):
+def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, tmp_path):
     garbage = [
         b'{"type":"track","userId":"' + b"x" * 50_000_000 + b'"}',
         random.Random(6).randbytes(5_000).replace(b"\n", b""),
@@ -321,12 +335,12 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(whole, 
     file.write_bytes(b"\r\n".join([*LINES[:1_500], *garbage, b"", b"   ", *LINES[1_500:]]))
     ended = ran("replay", file, "--data", tmp_path / "data", *OPTIONS, "--json")
     assert ended.code == 0
-    assert ended.json["rejected"] == len(garbage) + len(tables(whole)["fct_rejected"])
-    found, good = tables(tmp_path / "data"), tables(whole)
-    assert len(found.pop("fct_rejected")) == len(good.pop("fct_rejected")) + len(garbage)
-    facts = [[row[:-2] for row in rows] for rows in (found.pop("fct_event"), good.pop("fct_event"))]
+    assert ended.json["rejected"] == len(garbage) + len(good["fct_rejected"])
+    found, wanted = tables(tmp_path / "data"), dict(good)
+    assert len(found.pop("fct_rejected")) == len(wanted.pop("fct_rejected")) + len(garbage)
+    facts = [[row[:-2] for row in rows] for rows in (found.pop("fct_event"), wanted.pop("fct_event"))]
     assert facts[0] == facts[1]
-    assert_same(found, good)
+    assert_same(found, wanted)
     assert ran("replay", file, "--data", tmp_path / "data", *OPTIONS, "--strict").code == 1
 
 
@@ -353,7 +367,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(whole, 
         (("query", "FROM read_csv('/etc/passwd')"), ("/etc/passwd",), 1),
     ],
 )
-def test_a_wrong_word_is_answered_in_one_line(data, tmp_path, arguments, words, code):
+def test_a_wrong_word_is_answered_in_one_line(whole, tmp_path, arguments, words, code):
     for name, text in {
         "table.csv": "a,b\n1,2\n",
         "table.xlsx": "",
@@ -366,12 +380,12 @@ def test_a_wrong_word_is_answered_in_one_line(data, tmp_path, arguments, words, 
     (tmp_path / "plan").mkdir()
     (tmp_path / "binary.parquet").write_bytes(bytes(range(256)) * 9)
     before = sorted(tmp_path.iterdir())
-    complained(ran(*arguments, "--data", data, cwd=tmp_path), *words, code=code)
+    complained(ran(*arguments, "--data", whole, cwd=tmp_path), *words, code=code)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_bad_sql_is_shown_with_its_place(data):
-    ended = ran("query", "SELECT nope FROM dim_customer", "--data", data)
+def test_bad_sql_is_shown_with_its_place(whole):
+    ended = ran("query", "SELECT nope FROM dim_customer", "--data", whole)
     assert ended.code == 1
     assert "nope" in ended.err
     assert "Traceback" not in ended.err
@@ -417,8 +431,8 @@ def test_an_import_that_fails_halfway_keeps_what_it_had(tmp_path):
         ("doctor",),
     ],
 )
-def test_a_reader_that_has_seen_enough(data, command):
-    with start(*command, "--data", data, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_a_reader_that_has_seen_enough(whole, command):
+    with start(*command, "--data", whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

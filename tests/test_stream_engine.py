@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -88,20 +88,32 @@ def crash(folder: Path, inputs: list[Event | Rejected], nth: int) -> bool:
     return False
 
 
+class Result(NamedTuple):
+    """What a data folder holds."""
+
+    tables: dict[str, list[tuple[Any, ...]]]
+    profiles: dict[str, Any]
+
+
+def result(folder: Path) -> Result:
+    return Result(tables(folder), stored_profiles(folder))
+
+
 @pytest.fixture(scope="module")
-def undisturbed(shop: list[Event | Rejected], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(shop: list[Event | Rejected], tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("undisturbed")
     replay(folder, shop)
-    return folder
+    return result(folder)
 
 
-def assert_like(folder: Path, undisturbed: Path) -> None:
-    assert_same(tables(folder), tables(undisturbed))
-    assert stored_profiles(folder) == stored_profiles(undisturbed)
+def assert_like(folder: Path, undisturbed: Result) -> None:
+    found = result(folder)
+    assert_same(found.tables, undisturbed.tables)
+    assert found.profiles == undisturbed.profiles
 
 
 def test_the_sample_has_something_to_lose(undisturbed):
-    found = tables(undisturbed)
+    found = undisturbed.tables
     assert len(found["fct_event"]) > 250
     assert len(found["fct_trigger"]) > 10
     assert sum(row[1] == "merge" for row in found["fct_identity_decision"]) > 5
@@ -144,7 +156,7 @@ def test_every_input_has_one_outcome(shop, tmp_path):
     assert counts.duplicate >= 40
 
 
-def test_an_event_that_no_step_can_take_is_refused_and_all_others_count(shop, undisturbed, tmp_path, monkeypatch):
+def test_an_event_that_no_step_can_take_is_refused_and_all_others_count(shop, tmp_path, monkeypatch):
     """Whatever an event does to a step, half-done changes and all: as if it had been refused before."""
     events = [each for each in shop if isinstance(each, Event)]
     broken = {events[3].message_id, events[40].message_id, events[-1].message_id}
