@@ -30,6 +30,7 @@ are m1, m2 ... by place. What `expect` leaves out must not have happened.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -188,22 +189,34 @@ def accepted(sent: list[tuple[int, dict[str, Any]]], plan: Plan, stepwise: bool 
 # --- runners --------------------------------------------------------------------------------------------------------
 
 
+class Told(Engine):
+    """Keeps what its commits emit in `made`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.made = Effects()
+
+    def commit(self) -> None:
+        self._columns_of_facts()
+        self.made.add(self._home.effects)
+        super().commit()
+
+    def _columns_of_facts(self) -> None:
+        self.made.facts += self._home.effects.facts
+        super()._columns_of_facts()
+
+
 def embedded(scenario: Scenario, folder: Path, size: int) -> Outcome:
     """The embedded engine, taking runs of `size` inputs; on the wall clock one by one, as from a pipe."""
+    with Told.open(folder, scenario.plan) as engine:
+        _live(engine, scenario, size)
+    return outcome_of(stored_profiles(folder), engine.made)
+
+
+def published(scenario: Scenario, folder: Path) -> Outcome:
+    """The same with all inputs in one run, as the published tables tell it."""
     with Engine.open(folder, scenario.plan) as engine:
-        for group, items in groupby(scenario.items, key=lambda item: isinstance(item, Event | Rejected)):
-            found = list(items)
-            if group:
-                for start in range(0, len(found), size if scenario.stepwise else 1):
-                    if not scenario.stepwise:
-                        engine.advance(_now(found[start]))
-                    engine.take(found[start : start + (size if scenario.stepwise else 1)])
-            else:
-                for item in found:
-                    if isinstance(item, Wait):
-                        engine.advance(item.at, stepwise=scenario.stepwise)
-                    else:
-                        engine.ask(item)
+        _live(engine, scenario, sys.maxsize)
         engine.publish()
         counts = engine.counts
     figures = {"applied": counts.applied, "duplicate": counts.duplicate, "rejected": counts.rejected}
@@ -216,6 +229,22 @@ def embedded(scenario: Scenario, folder: Path, size: int) -> Outcome:
         identity=[tuple(each.values()) for each in outputs["identity"]],
         counts=figures,
     )
+
+
+def _live(engine: Engine, scenario: Scenario, size: int) -> None:
+    for group, items in groupby(scenario.items, key=lambda item: isinstance(item, Event | Rejected)):
+        found = list(items)
+        if group:
+            for start in range(0, len(found), size if scenario.stepwise else 1):
+                if not scenario.stepwise:
+                    engine.advance(_now(found[start]))
+                engine.take(found[start : start + (size if scenario.stepwise else 1)])
+        else:
+            for item in found:
+                if isinstance(item, Wait):
+                    engine.advance(item.at, stepwise=scenario.stepwise)
+                else:
+                    engine.ask(item)
 
 
 def _now(each: Event | Rejected) -> int:

@@ -20,7 +20,7 @@ from stream.simulation.broker import Memory
 from stream.simulation.simulator import Pause, Simulator
 from stream_world import event, make
 
-SEEDS = range(200)
+SEEDS = range(100)
 
 
 class WatchedSimulator(Simulator):

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from conftest import Rapport
+from conftest import Ended, Rapport
 from rapport.demo.shop import Month
 from rapport_shell import (
     ALWAYS_WALL,
@@ -46,7 +46,7 @@ KNOWN_BY_NO_CLOCK = ("fct_event", "dim_customer", "fct_order")
 AS_ROOT = os.geteuid() == 0
 
 
-def complained(ended: Ran, *words: str, code: int = 1) -> None:
+def complained(ended: Ran | Ended, *words: str, code: int = 1) -> None:
     """One line on stderr, in the product's words."""
     assert ended.code == code, (ended.code, ended.err)
     assert "Traceback" not in ended.err
@@ -275,9 +275,9 @@ def test_damage_that_only_a_backup_mends(events, data, damage):
     ],
     ids=["cut", "overwritten", "gone", "building", "stray", "staged", "manifest", "sorting"],
 )
-def test_what_was_half_written_is_written_again(data, spoil, completes):
+def test_what_was_half_written_is_written_again(data, spoil, completes, rapport):
     spoil(data)
-    query = ran("query", "SELECT count(*) AS n FROM fct_event", "--data", data, "--json")
+    query = rapport("query", "SELECT count(*) AS n FROM fct_event", "--data", data, "--json")
     if query.code:
         complained(query, "rapport ")
     completes(data)
@@ -297,7 +297,7 @@ def _wrong_in_the_middle(packed: bytes) -> bytes:
 
 @pytest.mark.parametrize("break_", [_wrong_in_the_middle, _cut])
 @pytest.mark.parametrize(("suffix", "clock"), [(".gz", "wall"), (".zst", "events")])
-def test_a_broken_archive(tmp_path, suffix, clock, break_):
+def test_a_broken_archive(tmp_path, suffix, clock, break_, rapport):
     dice = random.Random(5)
     text = b"\n".join(line[:-1] + b',"noise":"%s"}' % dice.randbytes(300).hex().encode() for line in LINES[:2_000])
     packed = zstandard.compress(text) if suffix == ".zst" else gzip.compress(text, 1)
@@ -310,10 +310,10 @@ def test_a_broken_archive(tmp_path, suffix, clock, break_):
     assert 600 < taken < 1_400
 
     file.write_bytes(packed)
-    last = ran("replay", file, "--data", tmp_path / "broken", *options, "--json").json
+    last = rapport("replay", file, "--data", tmp_path / "broken", *options, "--json").json
     assert last["read"] == 2_000
     assert last["duplicate"] >= taken
-    assert ran("replay", file, "--data", tmp_path / "whole", *options).code == 0
+    assert rapport("replay", file, "--data", tmp_path / "whole", *options).code == 0
     without = dict(WALL_TIMES if clock == "wall" else ALWAYS_WALL)
     without["fct_event"] = (*without.get("fct_event", ()), "extra")  # where the noise is, wrong in one line perhaps
     found, good = (tables(tmp_path / name, without) for name in ("broken", "whole"))
@@ -322,7 +322,7 @@ def test_a_broken_archive(tmp_path, suffix, clock, break_):
     assert_same(found, good)
 
 
-def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, tmp_path):
+def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, tmp_path, rapport):
     garbage = [
         b'{"type":"track","userId":"' + b"x" * 50_000_000 + b'"}',
         random.Random(6).randbytes(5_000).replace(b"\n", b""),
@@ -333,7 +333,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, t
     ]
     file = tmp_path / "garbled.ndjson"
     file.write_bytes(b"\r\n".join([*LINES[:1_500], *garbage, b"", b"   ", *LINES[1_500:]]))
-    ended = ran("replay", file, "--data", tmp_path / "data", *OPTIONS, "--json")
+    ended = rapport("replay", file, "--data", tmp_path / "data", *OPTIONS, "--json")
     assert ended.code == 0
     assert ended.json["rejected"] == len(garbage) + len(good["fct_rejected"])
     found, wanted = tables(tmp_path / "data"), dict(good)
@@ -341,7 +341,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, t
     facts = [[row[:-2] for row in rows] for rows in (found.pop("fct_event"), wanted.pop("fct_event"))]
     assert facts[0] == facts[1]
     assert_same(found, wanted)
-    assert ran("replay", file, "--data", tmp_path / "data", *OPTIONS, "--strict").code == 1
+    assert rapport("replay", file, "--data", tmp_path / "data", *OPTIONS, "--strict").code == 1
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, t
         (("query", "FROM read_csv('/etc/passwd')"), ("/etc/passwd",), 1),
     ],
 )
-def test_a_wrong_word_is_answered_in_one_line(whole, tmp_path, arguments, words, code):
+def test_a_wrong_word_is_answered_in_one_line(whole, tmp_path, monkeypatch, arguments, words, code, rapport):
     for name, text in {
         "table.csv": "a,b\n1,2\n",
         "table.xlsx": "",
@@ -380,24 +380,25 @@ def test_a_wrong_word_is_answered_in_one_line(whole, tmp_path, arguments, words,
     (tmp_path / "plan").mkdir()
     (tmp_path / "binary.parquet").write_bytes(bytes(range(256)) * 9)
     before = sorted(tmp_path.iterdir())
-    complained(ran(*arguments, "--data", whole, cwd=tmp_path), *words, code=code)
+    monkeypatch.chdir(tmp_path)
+    complained(rapport(*arguments, "--data", whole), *words, code=code)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_bad_sql_is_shown_with_its_place(whole):
-    ended = ran("query", "SELECT nope FROM dim_customer", "--data", whole)
+def test_bad_sql_is_shown_with_its_place(whole, rapport):
+    ended = rapport("query", "SELECT nope FROM dim_customer", "--data", whole)
     assert ended.code == 1
     assert "nope" in ended.err
     assert "Traceback" not in ended.err
     assert all(line.startswith("rapport: ") for line in ended.err.splitlines())
 
 
-def test_a_plan_with_mistakes_names_all_of_them_and_takes_nothing(events, tmp_path):
+def test_a_plan_with_mistakes_names_all_of_them_and_takes_nothing(events, tmp_path, rapport):
     rules = tmp_path / "plan" / "rules"
     rules.mkdir(parents=True)
     (tmp_path / "plan" / "identity.yaml").write_text("prioritee: [user_id]\n")
     (rules / "a.yaml").write_text("rule: a\nwhen: {evnt: X}\n")
-    ended = ran("replay", events, "--data", tmp_path / "data", "--plan", tmp_path / "plan")
+    ended = rapport("replay", events, "--data", tmp_path / "data", "--plan", tmp_path / "plan")
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert "identity.yaml:1:1: `prioritee`" in ended.err
@@ -406,13 +407,15 @@ def test_a_plan_with_mistakes_names_all_of_them_and_takes_nothing(events, tmp_pa
     assert not (tmp_path / "data").exists()
 
 
-def test_an_import_that_fails_halfway_keeps_what_it_had(tmp_path):
+def test_an_import_that_fails_halfway_keeps_what_it_had(tmp_path, rapport):
     (tmp_path / "t.csv").write_text("".join(f"{number}\n" for number in ("n", *range(5_000))))
     select = "SELECT 'track' AS type, 'Seen' AS event, 'u' || n AS user_id, {} AS properties FROM source"
     (tmp_path / "bad.sql").write_text(select.format("if(n = 4500, error('boom'), {'n': n})"))
     (tmp_path / "good.sql").write_text(select.format("{'n': n}"))
-    complained(ran("import", tmp_path / "t.csv", "--sql", tmp_path / "bad.sql", "--data", tmp_path / "d"), "boom")
-    again = ran("import", tmp_path / "t.csv", "--sql", tmp_path / "good.sql", "--data", tmp_path / "d", "--json").json
+    complained(rapport("import", tmp_path / "t.csv", "--sql", tmp_path / "bad.sql", "--data", tmp_path / "d"), "boom")
+    again = rapport(
+        "import", tmp_path / "t.csv", "--sql", tmp_path / "good.sql", "--data", tmp_path / "d", "--json"
+    ).json
     assert again["applied"] + again["duplicate"] == 5_000
     assert len(tables(tmp_path / "d")["fct_event"]) == 5_000
 

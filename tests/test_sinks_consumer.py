@@ -36,7 +36,7 @@ from sinks_samples import event, merge, rejected, rule_decision, trigger
 from sinks_topics import LANES, Lanes, caught_up, ends, make_topics, reached, until
 from stream.embedded.store import LAKE, PUBLISHED
 from stream_parity import differences
-from stream_scenarios import embedded, files, load, played
+from stream_scenarios import files, load, played, published
 
 Names = Mapping[str, str]
 
@@ -324,7 +324,7 @@ def test_a_sink_that_the_group_forgot_joins_again(broker, names, lanes, lake):
 @pytest.mark.parametrize("scenario", ["refunds", "split", "merge-while-a-timer-runs", "email-cap"])
 def test_what_a_sink_publishes_is_what_the_embedded_run_publishes(broker, names, lanes, lake, tmp_path, scenario):
     loaded = load(next(path for path in files() if path.stem == scenario))
-    embedded(loaded, tmp_path / "embedded", 1_000)
+    published(loaded, tmp_path / "embedded")
     outputs = played(loaded, LANES).outputs
     for number in range(LANES):
         mine = [each for each in outputs.facts if partition_of(each.identifiers[0], LANES) == number]

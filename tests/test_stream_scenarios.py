@@ -20,12 +20,12 @@ from rapport.demo.broker import Broker
 from schemas.instant import parse
 from schemas.keys import profile_id
 from stream.embedded.store import PUBLISHED
-from stream_scenarios import Outcome, Scenario, compared, embedded, files, load, simulated
+from stream_scenarios import Outcome, Scenario, compared, embedded, files, load, published, simulated
 
 RUNNERS: dict[str, Callable[[Scenario, Path], Outcome]] = {
     "embedded, one by one": lambda scenario, folder: embedded(scenario, folder, 1),
     "embedded, by sevens": lambda scenario, folder: embedded(scenario, folder, 7),
-    "embedded, at once": lambda scenario, folder: embedded(scenario, folder, 1_000),
+    "embedded, at once": published,
     "simulated, four lanes": lambda scenario, _: simulated(scenario),
 }
 FIRST, *OTHERS = RUNNERS

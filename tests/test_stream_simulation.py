@@ -27,7 +27,7 @@ from stream_world import START, event, make
 CHUNKS = 8
 SEEDS: Sequence[int] = stream_mutants.SEEDS
 DRAWN = 100
-LONG_LIVES = 24
+LONG_LIVES = 16
 if "RAPPORT_SEED" in os.environ:
     SEEDS = [int(os.environ["RAPPORT_SEED"])]
 elif "RAPPORT_SEEDS" in os.environ:

@@ -25,10 +25,10 @@ from schemas.topics import OUTPUTS
 from stream.core.effects import Effects
 from stream.core.intake import Intake, at
 from stream.core.owners import LINES_PER_PART
-from stream.embedded.engine import Engine
 from stream.kafka.ownership import home
 from stream.kafka.worker import EXIT_FAILED, SESSION_TIMEOUT
 from stream_cluster import Workers, until
+from stream_scenarios import Told
 
 PARTITIONS = 4
 TOGETHER = 3 * DAY
@@ -63,25 +63,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     events = sorted((each for each in accepted if isinstance(each, Event)), key=lambda each: each.occurred_at)
     events = [at(each, each.occurred_at) for each in events if each.occurred_at < START + LIVED]
     end = events[-1].now + 10 * DAY
-    made = Effects()
-
-    class Told(Engine):
-        """Hands over what a commit emits."""
-
-        def commit(self) -> None:
-            self._columns_of_facts()
-            made.add(self._home.effects)
-            super().commit()
-
-        def _columns_of_facts(self) -> None:
-            made.facts += self._home.effects.facts
-            super()._columns_of_facts()
-
     with Told.open(tmp_path_factory.mktemp("embedded"), plan) as engine:
         engine.take(refused)
         engine.take(events)
         engine.advance(end, stepwise=True)
-    return Story(refused, events, end, made)
+    return Story(refused, events, end, engine.made)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import orjson
 import pyarrow as pa
@@ -113,7 +113,7 @@ class Engine:
         self._linker = LinkerLane(Linker(self._store, self._plan.identity))
 
     @classmethod
-    def open(cls, folder: Path, plan: Plan, watch: Watch = unwatched) -> Engine:
+    def open(cls, folder: Path, plan: Plan, watch: Watch = unwatched) -> Self:
         """Opens a data folder, new or old, and finishes what a crash left. `watch` sees where the time of a run goes.
 
         Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
@@ -127,7 +127,7 @@ class Engine:
             raise
         return engine
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

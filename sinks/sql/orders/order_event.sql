@@ -15,8 +15,7 @@ SELECT
     amount_said IS NOT NULL AS has_amount,
     CASE amount_said WHEN 'revenue' THEN revenue_amount WHEN 'total' THEN total_amount END AS amount,
     coalesce(
-        currency_in(currency),
-        CASE amount_said WHEN 'revenue' THEN code_in(revenue) WHEN 'total' THEN code_in(total) END
+        currency_in(currency), code_in(CASE amount_said WHEN 'revenue' THEN revenue WHEN 'total' THEN total END)
     ) AS currency,
     -- An empty list says as little as none.
     CASE WHEN json_type(product_list) = 'ARRAY' THEN products_in(nullif(product_list, '[]')) END AS products,
@@ -44,32 +43,37 @@ FROM (
         END AS amount_said
     FROM (
         SELECT
-            * EXCLUDE (said),
+            * EXCLUDE (said, amounts),
             coalesce(id_text(said[1]), id_text(said[2]), message_id) AS order_id,
             name IN ('Order Completed', 'Order Updated') AS placed,
             said[3] AS revenue,
-            money(said[3]) AS revenue_amount,
+            amounts[1] AS revenue_amount,
             coalesce(stated(said[3]), false) AS has_revenue,
             said[4] AS total,
-            money(said[4]) AS total_amount,
+            amounts[2] AS total_amount,
             coalesce(stated(said[4]), false) AS has_total,
             said[5] AS currency,
             said[6] AS product_list
         FROM (
             SELECT
-                profile_id,
-                message_id,
-                occurred_at,
-                sequence,
-                channel,
-                name,
-                source,
-                json_extract(
-                    properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
-                ) AS said
-            FROM mart.fct_event
-            WHERE type = 'track'
-            AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
+                *,
+                list_transform(said[3:4], lambda value : money(value)) AS amounts
+            FROM (
+                SELECT
+                    profile_id,
+                    message_id,
+                    occurred_at,
+                    sequence,
+                    channel,
+                    name,
+                    source,
+                    json_extract(
+                        properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
+                    ) AS said
+                FROM mart.fct_event
+                WHERE type = 'track'
+                AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
+            )
         )
     )
 );
