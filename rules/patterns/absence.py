@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from rules.language.model import Rule
 
 ARMS, CLOSES, RESTARTS = 0, 1, 2
-_ORDER = {ARMS: 0, RESTARTS: 1, CLOSES: 2}
+_ORDER = (0, 2, 1)
 """Of the roles at one instant."""
 
 Signal = list[Any]
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 _NEVER: Mapping[str, int] = {}
 
 _Step = tuple[Any, ...]
-"""What one event means to one rule: its time, its place at that instant, then what `_Windows.apply` takes of it."""
+"""What one event means to one rule: its time, its place at that instant (four values), its signal."""
 
 
 class _Open(NamedTuple):
@@ -114,14 +114,14 @@ class _Windows:
         if self._overdue:
             self._overdue = [each for each in self._overdue if each.same != same or at != each.due]
 
-    def runs(self, before_active: bool) -> Iterable[Run]:
-        """Every run not closed; of several with one run key the earliest."""
+    def runs(self, before_active: bool) -> dict[str, Run]:
+        """Every run not closed, by its run key; of several with one the earliest."""
         earliest: dict[str, Run] = {}
         for due, taken, armed_at, first, message_id, restarted, key, _ in (*self._overdue, *self._open.values()):
             run_key = key if self._keyed else first
             run = Run(self._rule, run_key, due, armed_at, message_id, taken, first, restarted, before_active)
             earliest.setdefault(run_key, run)
-        return earliest.values()
+        return earliest
 
 
 def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mapping[str, int] = _NEVER) -> list[Run]:
@@ -135,32 +135,39 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
     `since` says when each rule (by its name) came into the plan: what was taken earlier opens runs of their own, which
     are `before_active`, and none where the rule has opened one of the same key since.
     """
-    heard: dict[tuple[str, bool], list[_Step]] = {}
-    by_name: dict[str, Rule] = {}
+    heard: dict[str, tuple[Rule, list[_Step]]] = {}
     for at, sequence, message_id, signals in history:
         for signal in signals:
             rule = rules.get(signal[0])
             if rule is None:
                 continue
-            role, name = signal[1], rule.name
-            by_name[name] = rule
+            found = heard.get(rule.name)
+            if found is None:
+                found = heard[rule.name] = (rule, [])
+            role = signal[1]
             rank = 0 if rule.closes_itself else _ORDER[role]
-            step = (at, rank, sequence, message_id, role != CLOSES, *signal[1:])
-            began = since.get(name, 0)
-            if began == 0:
-                heard.setdefault((name, False), []).append(step)
-            elif role == CLOSES:
-                heard.setdefault((name, False), []).append(step)
-                heard.setdefault((name, True), []).append(step)
-            else:
-                heard.setdefault((name, len(signal) < 5 or signal[4] < began), []).append(step)
-    runs: dict[tuple[str, str], Run] = {}
-    for (name, before), steps in heard.items():
-        windows = _Windows(by_name[name])
+            found[1].append((at, rank, sequence, message_id, role != CLOSES, signal))
+    runs: list[Run] = []
+    for rule, steps in heard.values():
         steps.sort()
-        for at, _, _, message_id, _, *values in steps:
-            windows.apply(at, message_id, *values)
-        for run in windows.runs(before):
-            if not before or (name, run.run_key) not in runs:
-                runs[name, run.run_key] = run
-    return sorted(runs.values(), key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))
+        began = since.get(rule.name, 0)
+        now = _runs(rule, steps if not began else [step for step in steps if not _earlier(step, began)], False)
+        runs += now.values()
+        if began:
+            earlier = [step for step in steps if step[5][1] == CLOSES or _earlier(step, began)]
+            runs += (run for key, run in _runs(rule, earlier, True).items() if key not in now)
+    runs.sort(key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))
+    return runs
+
+
+def _earlier(step: _Step, began: int) -> bool:
+    """Whether what opens or restarts a window was taken before its rule was in the plan."""
+    signal = step[5]
+    return signal[1] != CLOSES and (len(signal) < 5 or signal[4] < began)
+
+
+def _runs(rule: Rule, steps: Iterable[_Step], before_active: bool) -> dict[str, Run]:
+    windows = _Windows(rule)
+    for at, _, _, message_id, _, signal in steps:
+        windows.apply(at, message_id, *signal[1:])
+    return windows.runs(before_active)
