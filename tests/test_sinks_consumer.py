@@ -30,10 +30,11 @@ from sinks.lake import compaction, locks, manifest, parquet
 from sinks.lake.chain import Chain
 from sinks.lake.compaction import Leftovers
 from sinks.lake.locks import Lock
+from sinks.marts import schedule
 from sinks.marts.publisher import publish
 from sinks.marts.schedule import PublishSchedule
 from sinks_samples import event, merge, rejected, rule_decision, trigger
-from sinks_topics import LANES, Lanes, caught_up, ends, make_topics, reached, until
+from sinks_topics import LANES, WAIT_TIMEOUT, Lanes, caught_up, ends, make_topics, reached, until
 from stream.embedded.store import LAKE, PUBLISHED
 from stream_parity import differences
 from stream_scenarios import files, load, played, published
@@ -398,7 +399,8 @@ def test_a_killed_sink_is_replaced_by_another_of_the_same_lake(broker, names, la
         ]
 
 
-def test_one_publishes_and_the_others_leave_it_to_them(tmp_path):
+def test_one_publishes_and_the_others_leave_it_to_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule, "FINISH_TIMEOUT", WAIT_TIMEOUT)
     lake, target = tmp_path / "lake", tmp_path / PUBLISHED
     one, two = PublishSchedule(lake, target), PublishSchedule(lake, target)
     one.turn()
