@@ -229,10 +229,11 @@ def test_into_a_cluster_that_is_old_goes_nothing_that_may_have_been_taken(
     clock[0] += 30 * DAY
     young = orjson.dumps(track(7, timestamp=render(clock[0] - DAY)))
     mixed = ndjson("mixed.ndjson", *[young] * 5_000, track(1))
-    refused = rapport("replay", mixed, *base[2:])
-    assert refused.code == 2
-    assert "--tables DIR" in refused.err
-    assert refused.json["sent"] == 4_000, "whole batches before the doubtful one are in the log"
+    for path, sent in ((base[1], 0), (mixed, 4_000)):
+        refused = rapport("replay", path, *base[2:])
+        assert refused.code == 2
+        assert "--tables DIR" in refused.err
+        assert refused.json["sent"] == sent, "whole batches before the doubtful one are in the log"
     looked_up = rapport(*base, "--tables", tables).json
     assert (looked_up["read"], looked_up["sent"], looked_up["rejected"], looked_up["known"]) == (3, 1, 0, 2)
     assert rapport(*base, "--count-again").json["sent"] == 2

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from rules.language.model import Rule
 
 ARMS, CLOSES, RESTARTS = 0, 1, 2
-_ORDER = (0, 2, 1)
-"""Of the roles at one instant."""
+_RANKS = (0, 2, 1)
+"""The place of each role at one instant, by its number."""
 
 Signal = list[Any]
 """`[wait, role, key, same, taken]`: text, number, text, text, instant. Those that 0.1.0 stored have no `taken`."""
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 _NEVER: Mapping[str, int] = {}
 
 _Step = tuple[Any, ...]
-"""What one event means to one rule: its time, its place at that instant (four values), its signal."""
+"""What one event means to one rule: its time, its place at that instant (four values), and last its signal."""
 
 
 class _Open(NamedTuple):
@@ -145,7 +145,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
             if found is None:
                 found = heard[rule.name] = (rule, [])
             role = signal[1]
-            rank = 0 if rule.closes_itself else _ORDER[role]
+            rank = 0 if rule.closes_itself else _RANKS[role]
             found[1].append((at, rank, sequence, message_id, role != CLOSES, signal))
     runs: list[Run] = []
     for rule, steps in heard.values():
@@ -154,7 +154,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
         now = _runs(rule, steps if not began else [step for step in steps if not _earlier(step, began)], False)
         runs += now.values()
         if began:
-            earlier = [step for step in steps if step[5][1] == CLOSES or _earlier(step, began)]
+            earlier = [step for step in steps if step[-1][1] == CLOSES or _earlier(step, began)]
             runs += (run for key, run in _runs(rule, earlier, True).items() if key not in now)
     runs.sort(key=lambda run: (run.due, run.armed_at, run.rule.name, run.run_key))
     return runs
@@ -162,7 +162,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
 
 def _earlier(step: _Step, began: int) -> bool:
     """Whether what opens or restarts a window was taken before its rule was in the plan."""
-    signal = step[5]
+    signal: Signal = step[-1]
     return signal[1] != CLOSES and (len(signal) < 5 or signal[4] < began)
 
 

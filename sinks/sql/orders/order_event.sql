@@ -56,24 +56,20 @@ FROM (
             said[6] AS product_list
         FROM (
             SELECT
-                *,
+                profile_id,
+                message_id,
+                occurred_at,
+                sequence,
+                channel,
+                name,
+                source,
+                json_extract(
+                    properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
+                ) AS said,
                 list_transform(said[3:4], lambda value : money(value)) AS amounts
-            FROM (
-                SELECT
-                    profile_id,
-                    message_id,
-                    occurred_at,
-                    sequence,
-                    channel,
-                    name,
-                    source,
-                    json_extract(
-                        properties, ['$.order_id', '$.orderId', '$.revenue', '$.total', '$.currency', '$.products']
-                    ) AS said
-                FROM mart.fct_event
-                WHERE type = 'track'
-                AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
-            )
+            FROM mart.fct_event
+            WHERE type = 'track'
+            AND name IN ('Order Completed', 'Order Updated', 'Order Refunded', 'Order Cancelled')
         )
     )
 );
