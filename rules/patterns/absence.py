@@ -5,9 +5,9 @@ A signal is what one event means to one windowed rule, stored with the event in 
 none, and `taken`, when the event was taken, is there where the signal sets a due time. Because runs are a function of
 the set of stored signals, merging two histories, replaying them or reading them in another order gives the same runs.
 
-At one instant events count in this order: what arms, what restarts, what closes; so an order closes the cart of the
-same second, or day. Where one name both arms and closes they count one by one, each closing first. Among equals the
-sequence decides (the place in the file or batch), then the message id, never the arrival.
+At one instant what arms counts first, so an order closes the cart of the same second, or day; whether a restart or a
+closing event counts next makes no difference. Where one name both arms and closes they count one by one, each closing
+first. Among equals the sequence decides (the place in the file or batch), then the message id, never the arrival.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 from rules.language.model import Rule
 
 ARMS, CLOSES, RESTARTS = 0, 1, 2
-_RANKS = (0, 2, 1)
-"""The place of each role at one instant, by its number."""
 
 Signal = list[Any]
 """`[wait, role, key, same, taken]`: text, number, text, text, instant. Those that 0.1.0 stored have no `taken`."""
@@ -145,7 +143,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
             if found is None:
                 found = heard[rule.name] = (rule, [])
             role = signal[1]
-            rank = 0 if rule.closes_itself else _RANKS[role]
+            rank = 0 if rule.closes_itself else role
             found[1].append((at, rank, sequence, message_id, role != CLOSES, signal))
     runs: list[Run] = []
     for rule, steps in heard.values():
