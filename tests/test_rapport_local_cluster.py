@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from kafka_broker import GIVEN
-from rapport_shell import ROOT
+from rapport.demo.processes import answers
+from rapport_shell import ENVIRONMENT, ROOT
 
 GIVEN_BROKER = (f"--brokers={os.environ[GIVEN]}",) if GIVEN in os.environ else ()
 PROGRAM = (sys.executable, "-m", "rapport.demo.cluster", *GIVEN_BROKER)
@@ -43,6 +47,24 @@ def left_running(folder: Path) -> list[str]:
     return found
 
 
+def kills_a_worker(shown: str, out: IO[str]) -> str:
+    """Runs the line that the cluster suggests, then asks for a customer as it suggests, too; what it showed meanwhile."""
+    killing, asking = (next(each for each in shown.splitlines() if word in each) for word in ("kill -9", "profile"))
+    assert subprocess.run(killing, shell=True, check=False).returncode == 0
+    told = out.readline() + out.readline()
+    assert "worker-1 ended with -9 and is started again" in told
+    assert re.search(r"kill -9 \d+", told)
+    ready = re.search(r"worker-1 +(http\S+/ready)", shown)
+    assert ready
+    until = time.monotonic() + 60
+    while not answers(ready[1]):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    asked = subprocess.run(asking, shell=True, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert (asked.returncode, "Identifiers" in asked.stdout) == (0, True), asked
+    return told
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes left behind in /proc")
 @pytest.mark.parametrize("said", ["Starting a broker", "Ctrl-C takes it all down"])
 @pytest.mark.usefixtures("broker")
@@ -55,6 +77,8 @@ def test_it_goes_down_cleanly_whenever_it_is_interrupted(said: str, tmp_path: Pa
         shown += line
         if said in line:
             break
+    if said.startswith("Ctrl-C"):
+        shown += kills_a_worker(shown, running.stdout)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (0, ""), shown + out

@@ -104,7 +104,12 @@ def where_to_look(cluster: LocalCluster) -> Iterable[str]:
     yield f"  {rapport} profile --from kafka user_id:{user} --brokers {cluster.address}"
     yield f"  {rapport} doctor --brokers {cluster.address}"
     yield f'  {rapport} query "FROM mart.fct_trigger LIMIT 10" --data {cluster.sink_data}'
-    yield f"  kill -9 {cluster.pid_of('worker-1')}   # worker-2 takes over; nothing is lost"
+    yield kill_line(cluster, "worker-1")
+
+
+def kill_line(cluster: LocalCluster, name: str) -> str:
+    """What to type to see that a crash loses nothing."""
+    return f"  kill -9 {cluster.pid_of(name)}   # {name}: the others take over, it is started again, nothing is lost"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -147,6 +152,8 @@ def _show(cluster: LocalCluster, once: bool) -> None:
         "Ctrl-C takes it all down.",
     )
     while not once:
+        for name, code in cluster.start_again():
+            output.show(f"{name} ended with {code} and is started again. Once more:", kill_line(cluster, name))
         cluster.check()
         time.sleep(0.2)
 

@@ -27,6 +27,8 @@ START_TIMEOUT = 120.0
 """Seconds a step of coming up may take."""
 DRAIN_TIMEOUT = 15.0
 """Seconds a process may take to end by itself."""
+REFUSED = (1, 2)
+"""Exit codes of a process that did not start: another try would end the same."""
 
 
 class Interrupted(Exception):
@@ -50,6 +52,7 @@ class LocalCluster:
         """HTTP address by name: worker-1, worker-2, sink."""
         self._asked = asked
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, list[str]] = {}
 
     def __enter__(self) -> LocalCluster:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,9 +93,26 @@ class LocalCluster:
         """A worker or a sink with its own data folder and HTTP port."""
         (port,) = free_ports(1)
         command = [*RAPPORT, *arguments, "--brokers", self.address, "--http-port", str(port)]
-        with self.log(name).open("ab") as log:
-            self._parts[name] = self._process([*command, "--data", str(self.folder / name)], log)
+        self._commands[name] = [*command, "--data", str(self.folder / name)]
         self.urls[name] = f"http://127.0.0.1:{port}"
+        self._launch(name)
+
+    def start_again(self) -> list[tuple[str, int]]:
+        """As a supervisor does: starts workers and sinks that have ended; their names and exit codes.
+
+        One that refused to start is left to `check`.
+        """
+        ended = []
+        for name in self._commands:
+            code = self._parts[name].poll() if name in self._parts else None
+            if code is not None and code not in REFUSED:
+                self._launch(name)
+                ended.append((name, code))
+        return ended
+
+    def _launch(self, name: str) -> None:
+        with self.log(name).open("ab") as log:
+            self._parts[name] = self._process(self._commands[name], log)
 
     def run(self, name: str, *arguments: str) -> None:
         """A command to its end. Raises Failed where it does not end well."""
