@@ -48,7 +48,7 @@ def left_running(folder: Path) -> list[str]:
 
 
 def kills_a_worker(shown: str, out: IO[str]) -> str:
-    """Runs the line that the cluster suggests, then asks for a customer as it suggests, too; what it showed meanwhile."""
+    """Runs the line that the cluster suggests, and asks for a customer as it suggests; gives what it showed."""
     killing, asking = (next(each for each in shown.splitlines() if word in each) for word in ("kill -9", "profile"))
     assert subprocess.run(killing, shell=True, check=False).returncode == 0
     told = out.readline() + out.readline()
