@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,8 @@ from stream.kafka.cluster import Cluster, Mechanism, Protocol, Security
 PREFIX = "RAPPORT_"
 FILE = "RAPPORT_SETTINGS_FILE"
 """A file with a line NAME=value for each of these settings."""
+TESTS = re.compile(r"RAPPORT_(TEST_\w+|SEEDS?)")
+"""Variables of the tests, which processes that they start inherit."""
 TOKEN_LENGTH = 16
 SECRET_BYTES = 4_096
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
@@ -185,20 +188,44 @@ def _loaded(kind: type[Settings], options: dict[str, Any]) -> Settings:
     file = os.environ.get(FILE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{FILE} names no file: {file}")
+    wrong = [_unknown(name) for name in unknown(os.environ)]
     try:
-        return kind(_env_file=file or None, **given)  # type: ignore[call-arg]
+        loaded = kind(_env_file=file or None, **given)  # type: ignore[call-arg]
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(each, given) for each in error.errors())) from None
+        raise SettingsError("\n".join([*wrong, *(_sentence(each, given) for each in error.errors())])) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file} is not UTF-8: write a line NAME=value for each setting") from None
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return loaded
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that mean nothing, without those that Kubernetes makes of a service with our name."""
+    ours = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE}
+    hosts = "_SERVICE_HOST"
+    services = tuple(
+        f"{name.removesuffix(hosts)}_{part}"
+        for name in environment
+        if name.endswith(hosts)
+        for part in ("SERVICE_", "PORT")
+    )
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and name not in ours and not TESTS.fullmatch(name) and not name.startswith(services)
+    )
+
+
+def _unknown(name: str) -> str:
+    near = nearest(name, (PREFIX + known.upper() for known in Settings.model_fields))
+    return f"{name} is no setting" + (f"; did you mean {near}?" if near else ": docs/settings.md has them all")
 
 
 def _sentence(error: Any, given: dict[str, Any]) -> str:
     field = str(error["loc"][0])
     if field not in Settings.model_fields:
-        name = field.upper()
-        near = nearest(name, (PREFIX + known.upper() for known in Settings.model_fields))
-        return f"{name} is no setting" + (f"; did you mean {near}?" if near else "")
+        return _unknown(field.upper())
     name = f"--{field.replace('_', '-')}" if field in given else PREFIX + field.upper()
     if error["type"] == "value_error":
         return f"{name} {error['ctx']['error']}"

@@ -1,4 +1,7 @@
-"""A broker that asks who one is: by password in the clear (`sasl_address`) and by password over TLS (`tls_address`)."""
+"""A broker that asks who one is: by password in the clear (`sasl_address`) and by password over TLS (`tls_address`).
+
+At `plain_address` it takes passwords by PLAIN alone, at `mutual_address` it asks for a certificate.
+"""
 
 from __future__ import annotations
 
@@ -21,25 +24,30 @@ class GuardedBroker(JarBroker):
     def __init__(self, users: Mapping[str, str]) -> None:
         if not (shutil.which("java") and shutil.which("keytool") and shutil.which("mvn")):
             raise NoBroker("A Kafka broker with users and a certificate is needed: Java 17 and Maven.")
-        sasl, tls = free_ports(2)
-        self.sasl_address, self.tls_address = f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}"
+        listeners = {
+            name: f"127.0.0.1:{port}"
+            for name, port in zip(("SASL", "TLS", "ONLY", "MUTUAL"), free_ports(4), strict=True)
+        }
+        self.sasl_address, self.tls_address, self.plain_address, self.mutual_address = listeners.values()
         self._keys = Path(tempfile.mkdtemp(prefix="rapport-keys-"))
         self.cafile = self._keys / "broker.pem"
         store = self._keys / "broker.p12"
         _certify(store, self.cafile)
         settings = {
-            "listener.security.protocol.map": f"{OPEN},SASL:SASL_PLAINTEXT,TLS:SASL_SSL",
+            "listener.security.protocol.map": f"{OPEN},SASL:SASL_PLAINTEXT,TLS:SASL_SSL,ONLY:SASL_PLAINTEXT,MUTUAL:SSL",
+            "listener.name.only.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.mutual.ssl.client.auth": "required",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             "ssl.keystore.location": str(store),
             "ssl.keystore.password": _STORE_PASSWORD,
             "ssl.keystore.type": "PKCS12",
         }
         known = " ".join(f'user_{name}="{password}"' for name, password in users.items())
-        for listener in ("sasl", "tls"):
+        for listener in ("sasl", "tls", "only"):
             settings[f"listener.name.{listener}.plain.sasl.jaas.config"] = f"{_PLAIN} {known};"
             for mechanism in ("scram-sha-256", "scram-sha-512"):
                 settings[f"listener.name.{listener}.{mechanism}.sasl.jaas.config"] = _SCRAM
-        super().__init__(settings, {"SASL": self.sasl_address, "TLS": self.tls_address}, users)
+        super().__init__(settings, listeners, users)
 
     def stop(self) -> None:
         super().stop()

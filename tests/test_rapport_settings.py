@@ -9,6 +9,7 @@ import pytest
 
 from conftest import Rapport
 from rapport import settings
+from rapport.commands.options import plan_of_cluster
 from schemas.errors import SettingsError
 from stream.kafka.cluster import Cluster, Security
 
@@ -154,6 +155,44 @@ def test_a_misspelt_name_in_the_file_is_told_with_the_nearest(monkeypatch, tmp_p
     file.write_text("RAPPORT_BROKERS=a:1\nRAPPORT_PARTITION=3\n")
     environment(monkeypatch, SETTINGS_FILE=file)
     assert refusal() == ["RAPPORT_PARTITION is no setting; did you mean RAPPORT_PARTITIONS?"]
+
+
+def test_an_unknown_variable_is_told_with_the_nearest_beside_everything_else(monkeypatch):
+    environment(monkeypatch, SASL_PASSWORD="hush", PARTITION=3, COMMIT_MS=0)
+    told = [
+        "RAPPORT_PARTITION is no setting; did you mean RAPPORT_PARTITIONS?",
+        "RAPPORT_SASL_PASSWORD is no setting; did you mean RAPPORT_SASL_PASSWORD_FILE?",
+        "RAPPORT_COMMIT_MS is '0': write milliseconds from 1 to 5000",
+    ]
+    assert refusal(brokers="a:1") == told
+    environment(monkeypatch, COMMIT_MS=5)
+    assert refusal(brokers="a:1") == told[:2]
+
+
+def test_variables_that_others_make_are_no_mistakes():
+    of_a_service = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR")
+    made = [f"RAPPORT_WORKER_{each}" for each in of_a_service]
+    assert settings.unknown(dict.fromkeys(made, "10.0.0.1")) == []
+    assert settings.unknown(dict.fromkeys(made[1:], "10.0.0.1")) == made[3:4] + made[4:] + made[1:3]
+    assert settings.unknown({"RAPPORT_TEST_BROKER": "a:1", "RAPPORT_SEED": "7", "OTHER": "x"}) == []
+
+
+def test_the_doctor_finds_brokers_in_the_file(rapport: Rapport, monkeypatch, tmp_path):
+    monkeypatch.setattr("stream.kafka.clients.REQUEST_TIMEOUT", 0.2)
+    file = tmp_path / "rapport.env"
+    file.write_text("RAPPORT_BROKERS=127.0.0.1:9\n")
+    environment(monkeypatch, SETTINGS_FILE=file)
+    assert rapport("doctor", "--data", tmp_path, "--json").json["findings"][-1]["check"] == "brokers"
+    file.write_text("RAPPORT_GROUP=any\n")
+    checks = {each["check"] for each in rapport("doctor", "--data", tmp_path, "--json").json["findings"]}
+    assert "brokers" not in checks
+
+
+def test_a_plan_named_in_the_file_is_the_plan(monkeypatch, tmp_path):
+    file = tmp_path / "rapport.env"
+    file.write_text("RAPPORT_PLAN=a-plan\n")
+    environment(monkeypatch, SETTINGS_FILE=file)
+    assert (plan_of_cluster(None), plan_of_cluster(Path("b"))) == (Path("a-plan"), Path("b"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -19,10 +23,10 @@ from schemas.topics import TOPICS
 from sinks_topics import until
 from stream.core.intake import Intake
 from stream.core.plan import Plan
-from stream.kafka import clients
+from stream.kafka import clients, entry
 from stream.kafka import topics as topology
 from stream.kafka.clients import admin
-from stream.kafka.cluster import Cluster, Security
+from stream.kafka.cluster import Cluster, Mechanism, Security
 from stream.kafka.producer import feeding
 from stream.kafka.topics import Difference
 
@@ -135,27 +139,93 @@ def test_a_user_gets_in_by_password(guarded: GuardedBroker, protocol, mechanism,
         assert feed.records == 1
 
 
+def users(name: str = USER, password: str = PASSWORD, mechanism: Mechanism = "SCRAM-SHA-256") -> Security:
+    return Security("sasl_plaintext", mechanism, name, password)
+
+
 @pytest.mark.parametrize(
-    "security",
+    ("address", "security", "words"),
     [
-        Security("sasl_plaintext", "SCRAM-SHA-256", USER, "wrong"),
-        Security("sasl_plaintext", "PLAIN", "nobody", PASSWORD),
-        Security("plaintext"),
+        (
+            "sasl_address",
+            users(password="wrong"),
+            ("'ann'", "do not know this user, or the password is another", "_FILE"),
+        ),
+        ("sasl_address", users(password="wrong", mechanism="PLAIN"), ("'ann'", "PLAIN", "RAPPORT_SASL_USERNAME")),
+        ("sasl_address", users("nobody"), ("'nobody'", "do not know this user")),
+        ("plain_address", users(), ("do not take passwords by SCRAM-SHA-256", "RAPPORT_SASL_MECHANISM")),
+        ("address", users(), ("ask for no password", "RAPPORT_SECURITY=plaintext")),
+        ("sasl_address", Security(), ("wants to know who asks", "RAPPORT_SECURITY=sasl_plaintext")),
+        ("tls_address", Security(), ("speaks TLS", "sasl_ssl")),
+        ("tls_address", users(), ("speaks TLS", "sasl_ssl")),
+        ("address", Security("ssl"), ("speaks no TLS", "RAPPORT_SECURITY")),
+        ("tls_address", Security("ssl"), ("signed by nobody that this system trusts", "set RAPPORT_SSL_CAFILE")),
+        ("mutual_address", Security("ssl", cafile=Path("it")), ("asks for a certificate", "RAPPORT_SSL_CERTFILE")),
+        ("elsewhere", Security("ssl", cafile=Path("it")), ("not for localhost, but for 127.0.0.1", "RAPPORT_BROKERS")),
     ],
 )
-def test_who_may_not_enter_is_told_what_to_check(guarded: GuardedBroker, security, tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 1.0)
-    with pytest.raises(ClusterError, match="check RAPPORT_SECURITY") as refused:
-        topology.check(Cluster((guarded.sasl_address,), tmp_path, security))
-    assert ("RAPPORT_SASL_PASSWORD_FILE" in str(refused.value)) == (security.mechanism is not None)
-    assert "wrong" not in str(refused.value)
+def test_who_may_not_enter_is_told_why_at_once(
+    guarded: GuardedBroker, address, security, words, monkeypatch, rapport: Rapport, tmp_path
+):
+    where = (
+        guarded.tls_address.replace("127.0.0.1", "localhost") if address == "elsewhere" else getattr(guarded, address)
+    )
+    monkeypatch.setenv("RAPPORT_SECURITY", security.protocol)
+    if security.mechanism:
+        (tmp_path / "password").write_text(security.password)
+        monkeypatch.setenv("RAPPORT_SASL_MECHANISM", security.mechanism)
+        monkeypatch.setenv("RAPPORT_SASL_USERNAME", security.username)
+        monkeypatch.setenv("RAPPORT_SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    if security.cafile:
+        monkeypatch.setenv("RAPPORT_SSL_CAFILE", str(guarded.cafile))
+    started = time.monotonic()
+    ended = rapport("topics", "check", "--brokers", where)
+    assert time.monotonic() - started < 4
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, b"", 1), ended.err
+    assert [word for word in (where, *words) if word not in ended.err] == []
+    assert "wrong" not in ended.err
+    assert PASSWORD not in ended.err
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kafka-io")]
 
 
-def test_a_certificate_nobody_vouches_for_is_not_trusted(guarded: GuardedBroker, tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 1.0)
-    with pytest.raises(ClusterError):
-        topology.check(Cluster((guarded.tls_address,), tmp_path, Security("sasl_ssl", "PLAIN", USER, PASSWORD)))
+def test_every_process_says_who_may_not_enter(guarded: GuardedBroker, rapport: Rapport, tmp_path):
+    for command in (("worker",), ("sink",), ("replay", "-", "--to", "kafka"), ("profile", "a:b", "--from", "kafka")):
+        ended = rapport(*command, "--brokers", guarded.sasl_address, "--data", tmp_path / command[0])
+        assert (ended.code, "wants to know who asks" in ended.err, "Traceback" in ended.err) == (1, True, False), (
+            command
+        )
+    found = rapport("doctor", "--brokers", guarded.sasl_address, "--data", tmp_path, "--json").json["findings"][-1]
+    assert (found["verdict"], "wants to know who asks" in found["found"]) == ("fail", True)
+
+
+def test_a_broker_that_sends_clients_on_to_where_nobody_gets_is_told(tmp_path, monkeypatch):
+    class Connected:
+        async def send(self, _request):
+            return SimpleNamespace(brokers=[(1, "kafka.internal", 9092, None)])
+
+        def close(self):
+            return asyncio.sleep(0)
+
+    async def made(host: str, _port: int, **_given: object) -> Connected:
+        if host == "kafka.internal":
+            raise OSError(None, "Name or service not known")
+        return Connected()
+
+    monkeypatch.setattr(entry, "create_conn", made)
+    with pytest.raises(ClusterError) as refused:
+        clients.enter(Cluster(("localhost:9092",), tmp_path))
+    assert str(refused.value) == (
+        "The broker at localhost:9092 sends clients on to kafka.internal:9092, and nothing answers there from here "
+        "(Name or service not known). Set its advertised.listeners to an address that can be reached from here."
+    )
+
+
+def test_what_is_no_broker_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=f"{address} takes connections but does not answer as a broker does"):
+            clients.enter(Cluster((address,), tmp_path))
 
 
 def test_a_file_without_certificates_is_told(tmp_path):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, Json, Plan
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan, names_brokers, plan_of_cluster
 from rapport.commands.options import cluster as named
 
 
@@ -47,11 +46,11 @@ def doctor(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, json: 
     from rapport.doctor.local import Verdict, examine
     from rapport.terminal import output
 
-    if brokers or os.environ.get("RAPPORT_BROKERS"):
+    if names_brokers(brokers):
         cluster = named(brokers, data)
         from rapport.doctor import cluster as cluster_doctor
 
-        findings = cluster_doctor.examine(cluster, plan)
+        findings = cluster_doctor.examine(cluster, plan_of_cluster(plan))
     else:
         findings = examine(data, plan)
     failed = any(finding.verdict is Verdict.fail for finding in findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,6 +94,25 @@ def cluster(brokers: str | None, data: Path = DATA, **others: object) -> Cluster
     from rapport import settings
 
     return settings.cluster(brokers=brokers, data=None if data == DATA else data, **others)
+
+
+def names_brokers(brokers: str | None) -> bool:
+    """Whether an option, a variable or the file of settings names brokers. Raises SettingsError."""
+    if brokers or os.environ.get("RAPPORT_BROKERS"):
+        return True
+    if not os.environ.get("RAPPORT_SETTINGS_FILE"):
+        return False
+    needs_packages()
+    from rapport import settings
+
+    return bool(settings.load().brokers)
+
+
+def plan_of_cluster(plan: Path | None) -> Path | None:
+    """The plan folder that the option, the variable or the file of settings names."""
+    from rapport import settings
+
+    return plan or settings.load().plan
 
 
 def needs_packages() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, remark, to_kafka
+from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, plan_of_cluster, remark, to_kafka
 from rapport.commands.options import cluster as named
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def replay(
     report: Report | cluster_replay.Report
     with output.progress("replay") as progress:
         if cluster is not None:
-            report, cut = rejected.send(cluster, plan, ids or [], progress)
+            report, cut = rejected.send(cluster, plan_of_cluster(plan), ids or [], progress)
             told = f"{report.sent:,} sent to {report.topic}, {report.rejected:,} refused again."
         else:
             report, cut = rejected.replay(data, plan, ids or [], progress)

@@ -126,13 +126,13 @@ def _run(sources: Sequence[Source], label: str, options: Options) -> None:
 
 
 def _send(sources: Sequence[Source], label: str, options: Options) -> None:
-    from rapport.commands.options import cluster
+    from rapport.commands.options import cluster, plan_of_cluster
     from rapport.plan import folder as plan_folder
     from rapport.replay import cluster as cluster_replay
     from rapport.terminal import output
 
     target = cluster(options.brokers)
-    loaded = plan_folder.load(options.plan)
+    loaded = plan_folder.load(plan_of_cluster(options.plan))
     with output.progress(label) as progress:
         report = cluster_replay.run(
             target, loaded, sources, progress, tables=options.tables, count_again=options.count_again

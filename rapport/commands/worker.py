@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, HttpPort, Plan
+from rapport.commands.options import DATA, Brokers, Data, HttpPort, Plan, plan_of_cluster
 from rapport.commands.options import cluster as named
 
 
@@ -14,6 +14,6 @@ def worker(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, http_p
     from rapport.plan import folder as plan_folder
     from rapport.services.worker import work
 
-    code = work(cluster, plan_folder.load(plan))
+    code = work(cluster, plan_folder.load(plan_of_cluster(plan)))
     if code:
         raise typer.Exit(code)

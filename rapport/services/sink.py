@@ -19,7 +19,7 @@ from schemas.topics import OUTPUTS
 from sinks.kafka.consumer import Consumer, Tally
 from sinks.marts.schedule import PublishSchedule
 from stream.embedded.store import LAKE, PUBLISHED
-from stream.kafka.clients import connection, reach
+from stream.kafka.clients import connection, enter
 from stream.kafka.cluster import Cluster
 
 log = logging.getLogger("rapport.sink")
@@ -76,7 +76,7 @@ def sink(cluster: Cluster) -> SinkReport:
     lake = cluster.data / LAKE
     names = {topic: cluster.topic(topic) for topic in OUTPUTS}
     publishing = PublishSchedule(lake, cluster.data / PUBLISHED)
-    reach(cluster)
+    enter(cluster)
     with Stop() as stop:
         consumer = Consumer(lake, names, cluster.sink_group, connection(cluster))
         with consumer, _served(cluster, consumer, publishing):

@@ -6,9 +6,7 @@ The same keywords serve kafka-python and aiokafka. They hold the password: never
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -106,39 +104,25 @@ def producer(cluster: Cluster, client_id: str, **limits: Any) -> Iterator[KafkaP
 
 @contextmanager
 def answered(cluster: Cluster) -> Iterator[None]:
-    """For work with kafka-python: some broker can be reached, and its errors come out as ClusterError."""
+    """For work with kafka-python: some broker lets us in, and its errors come out as ClusterError."""
     from kafka.errors import KafkaError
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it reports every attempt; what matters is raised
-    reach(cluster)
+    enter(cluster)
     try:
         yield
     except KafkaError as error:
         raise told(error, cluster) from error
 
 
-def reach(cluster: Cluster) -> None:
-    """Returns once any of the brokers takes a connection. Raises ClusterError when none does within `REQUEST_TIMEOUT`.
+def enter(cluster: Cluster) -> None:
+    """Returns once a broker has let us in; waits for up to `REQUEST_TIMEOUT` for one to come up.
 
-    Clients do not tell a wrong address from a slow one; a look beforehand does.
+    Raises ClusterError that says why none does: clients do not tell.
     """
-    until = time.monotonic() + REQUEST_TIMEOUT
-    why = ""
-    while True:
-        for broker in cluster.brokers:
-            host, _, port = broker.rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=REQUEST_TIMEOUT / 4).close()
-            except OSError as error:
-                why = error.strerror or str(error) or "no answer"
-            else:
-                return
-        if time.monotonic() > until:
-            raise ClusterError(
-                f"No broker answers at {', '.join(cluster.brokers)} ({why}): start Kafka, or name others with "
-                "--brokers."
-            )
-        time.sleep(0.2)
+    from stream.kafka import entry
+
+    entry.enter(cluster, connection(cluster), tls(cluster.security), REQUEST_TIMEOUT)
 
 
 def told(error: Exception, cluster: Cluster) -> ClusterError:
