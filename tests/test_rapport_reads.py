@@ -86,7 +86,7 @@ def _of_other_tables(data: Path) -> Path:
     return data
 
 
-STATES = (_elsewhere, _copied, _deleted, _damaged, _of_other_tables)
+STATES = (_deleted, _damaged, _of_other_tables)
 
 
 def test_a_look_changes_nothing(rapport: Rapport, data: Path) -> None:
@@ -114,6 +114,29 @@ def test_where_the_published_file_cannot_be_used_it_says_what_to_do(
     for command in (PROFILE, ("find", "ann"), ("doctor",)):
         ended = rapport(*command, "--data", data)
         assert (ended.code, "publish" in ended.err) == (0, False), command
+
+
+@pytest.mark.parametrize("move", [_elsewhere, _copied])
+def test_a_folder_that_was_moved_or_copied_reads_its_own_parquet(
+    rapport: Rapport, data: Path, move: Callable[[Path], Path]
+) -> None:
+    """The views name the old place: other tools see that one until the folder is published anew."""
+    import duckdb
+
+    moved = move(data)
+    for file in data.rglob("*.parquet"):
+        file.unlink()
+    before = listing(moved)
+    for command in READING[:-1]:
+        ended = rapport(*command, "--data", moved)
+        assert (ended.code, ended.out == b"", "publish" in ended.err) == (0, False, False), command
+    found = {each["check"]: each["found"] for each in rapport("doctor", "--data", moved, "--json").json["findings"]}
+    assert f"other tools look for the Parquet in {data / LAKE}" in found["published"]
+    assert listing(moved) == before
+    assert rapport("publish", "--data", moved).code == 0
+    assert "Parquet in" not in rapport("doctor", "--data", moved, "--json").text
+    with duckdb.connect(str(moved / PUBLISHED), read_only=True) as other_tool:
+        assert other_tool.execute("SELECT count(*) FROM mart.fct_event").fetchall() == [(2,)]
 
 
 def test_a_customer_is_shown_without_what_only_the_published_file_knows(rapport: Rapport, data: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from schemas.events import Channel
 from sinks.lake.chain import Lake
 from sinks.marts import publisher
 from sinks.marts.publisher import is_current, publish
-from sinks.marts.query import describe, open_published, run
+from sinks.marts.query import Table, describe, published, run
 from sinks_samples import event, full_disk, merge, take
 
 
@@ -35,11 +36,13 @@ def target(tmp_path: Path) -> Path:
 
 
 def asked(target: Path, lake: Lake, sql: str) -> list[dict]:
-    connection = open_published(target, lake.root)
-    try:
+    with published(target, lake.root) as connection:
         return [row for batch in run(connection, sql).batches for row in batch.to_pylist()]
-    finally:
-        connection.close()
+
+
+def described(target: Path, lake_root: Path) -> Sequence[Table]:
+    with published(target, lake_root) as connection:
+        return describe(connection)
 
 
 # --- publishing -----------------------------------------------------------------------------------------------------
@@ -48,15 +51,15 @@ def asked(target: Path, lake: Lake, sql: str) -> list[dict]:
 def test_an_empty_lake_publishes_every_table_empty(tmp_path, target):
     report = publish(tmp_path / "nothing", target)
     assert (report.events, report.customers, report.orders) == (0, 0, 0)
-    connection = open_published(target, tmp_path / "nothing")
-    for table in describe(connection):
-        assert connection.execute(f"SELECT count(*) FROM {table.name}").fetchall() == [(0,)]
+    with published(target, tmp_path / "nothing") as connection:
+        for table in describe(connection):
+            assert connection.execute(f"SELECT count(*) FROM {table.name}").fetchall() == [(0,)]
 
 
 def test_an_empty_and_a_full_lake_have_the_same_columns(tmp_path, target, lake):
     publish(tmp_path / "nothing", tmp_path / "empty.duckdb")
     publish(lake.root, target)
-    assert describe(open_published(target, lake.root)) == describe(open_published(tmp_path / "empty.duckdb", lake.root))
+    assert described(target, lake.root) == described(tmp_path / "empty.duckdb", lake.root)
 
 
 def test_publishing_reports_and_leaves_only_the_file(tmp_path, target, lake):
@@ -183,15 +186,15 @@ def test_anything_else_is_refused(tmp_path, target, lake, sql):
 
 def test_nothing_published_yet_is_told_plainly(target, tmp_path):
     with pytest.raises(QueryError, match="rapport publish"):
-        open_published(target, tmp_path)
+        described(target, tmp_path)
     target.write_bytes(b"not a database")
     with pytest.raises(QueryError, match="cannot be opened"):
-        open_published(target, tmp_path)
+        described(target, tmp_path)
 
 
 def test_every_table_and_column_says_what_it_is(target, lake):
     publish(lake.root, target)
-    tables = describe(open_published(target, lake.root))
+    tables = described(target, lake.root)
     assert tables[0].name == "mart.bridge_identity"
     assert {table.name for table in tables} >= {
         f"mart.{name}"
@@ -212,7 +215,7 @@ def test_every_table_and_column_says_what_it_is(target, lake):
 
 def test_a_channel_column_names_every_channel_there_is(target, lake):
     publish(lake.root, target)
-    tables = describe(open_published(target, lake.root))
+    tables = described(target, lake.root)
     comments = {column.comment for table in tables for column in table.columns if column.name == "channel"}
     assert comments == {
         f"context.channel: {', '.join(get_args(Channel))}; else NULL",

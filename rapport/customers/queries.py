@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import duckdb
 
 from schemas.errors import NotPublished, QueryError, RapportError
 from sinks.lake import manifest
-from sinks.marts.query import open_published
+from sinks.marts import places
+from sinks.marts.query import published
 from stream.embedded.store import LAKE, PUBLISHED
 
 if TYPE_CHECKING:
@@ -25,27 +26,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(data: Path) -> Iterator[DuckDBPyConnection]:
-    """A connection that can only read. Raises NotPublished where the file is missing, damaged, or made elsewhere: its
-    views name Parquet files by absolute path, so a folder that was moved or copied must be published again."""
+    """A connection that can only read. Raises NotPublished where the file is missing or damaged."""
     target = data / PUBLISHED
     if not target.is_file():
         if any(data.glob("*")):
             raise NotPublished(f"{target} does not exist: {_again(data)} writes it.")
         raise NotPublished(f"{data} holds no customer data yet: run `rapport replay`, or name its folder with --data.")
-    try:
-        connection = open_published(target, data / LAKE)
-    except QueryError as error:
-        raise _damaged(data) from error
-    try:
+    with ExitStack() as stack:
         try:
-            homes = connection.execute("SELECT DISTINCT lake FROM raw.publication").fetchall()
-        except duckdb.Error as error:
+            connection = stack.enter_context(published(target, data / LAKE))
+            connection.execute("SELECT 1 FROM raw.publication LIMIT 0")
+        except (QueryError, duckdb.Error) as error:
             raise _damaged(data) from error
-        if homes and homes != [(str((data / LAKE).absolute()),)]:
-            raise NotPublished(f"{target} names files at another place, for {data} was moved or copied: {_anew(data)}.")
         yield connection
-    finally:
-        connection.close()
 
 
 def shortcoming(data: Path) -> str:
@@ -53,13 +46,13 @@ def shortcoming(data: Path) -> str:
 
     Sinks publish by themselves every few seconds, so being behind says nothing in a folder that they fill.
     """
-    from sinks.marts.publisher import is_current
+    from sinks.marts.publisher import shows_all
 
     lake, target = data / LAKE, data / PUBLISHED
     try:
         with opened(data):
             pass
-        if manifest.of_kafka(lake) or is_current(lake, target):
+        if manifest.of_kafka(lake) or shows_all(lake, target):
             return ""
     except RapportError as error:
         return str(error)
@@ -80,7 +73,9 @@ def rows(
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
         except duckdb.Error as error:
-            raise QueryError(f"{data / PUBLISHED} did not answer ({error}); run `rapport doctor`.") from error
+            raise QueryError(
+                f"{data / PUBLISHED} did not answer ({places.told(error)}); run `rapport doctor`."
+            ) from error
 
 
 def _damaged(data: Path) -> NotPublished:

@@ -14,7 +14,7 @@ from rapport.replay.sort import SCRATCH
 from schemas.errors import DataFolderError, PlanError, RapportError, RowError
 from schemas.topics import OUTPUTS
 from sinks.lake import manifest
-from sinks.marts.publisher import is_current
+from sinks.marts.publisher import is_current, published_positions, shows_all
 from stream.embedded.reader import Reader
 from stream.embedded.store import LAKE, PUBLISHED
 
@@ -172,13 +172,12 @@ def _lake(data: Path) -> Iterator[Finding]:
 def _published(data: Path) -> Iterator[Finding]:
     if is_current(data / LAKE, data / PUBLISHED):
         yield Finding("published", Verdict.ok, f"{PUBLISHED} shows all of the lake")
-    else:
-        yield Finding(
-            "published",
-            Verdict.warn,
-            f"{PUBLISHED} does not show all of the lake as it lies here",
-            "rapport publish writes it anew",
-        )
+        return
+    found = f"{PUBLISHED} does not show all of the lake"
+    if shows_all(data / LAKE, data / PUBLISHED):
+        old = listed(sorted({lake for *_, lake in published_positions(data / PUBLISHED) or ()}))
+        found = f"{PUBLISHED} was published elsewhere: other tools look for the Parquet in {old}"
+    yield Finding("published", Verdict.warn, found, "rapport publish writes it anew")
 
 
 def _leftovers(data: Path) -> Iterator[Finding]:

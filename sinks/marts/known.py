@@ -17,6 +17,7 @@ from schemas.errors import DataFolderError
 from schemas.instant import render
 from schemas.messages import Event, Rejected
 from sinks.lake import manifest
+from sinks.marts import places
 from sinks.marts.publisher import file_list
 
 _IDS = {
@@ -38,12 +39,13 @@ class KnownInput:
         self._connection = duckdb.connect(config=config)
         self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         try:
-            self.count = self._load(lake_root, render(before))
+            with places.linked(lake_root) as lake:
+                places.read_from(self._connection, lake)
+                self.count = self._load(lake_root, render(before))
         except duckdb.Error as error:
             self._connection.close()
-            raise DataFolderError(
-                f"The lake {lake_root} cannot be read ({str(error).partition(chr(10))[0]}). Run `rapport doctor`."
-            ) from error
+            reason = places.told(error).partition("\n")[0]
+            raise DataFolderError(f"The lake {lake_root} cannot be read ({reason}). Run `rapport doctor`.") from error
 
     def __enter__(self) -> KnownInput:
         return self

@@ -2,7 +2,8 @@
 
 It reads what the manifests name, never a folder listing, and never touches the file that readers have open: a new one
 is built beside it and takes its place in one rename. What is large stays in Parquet behind views with absolute paths;
-what is looked up (customers, identifiers, orders) is a table.
+what is looked up (customers, identifiers, orders) is a table. Rapport's own commands tell the views where the lake is
+now (`sinks.marts.places`), so they read a folder that was moved or copied.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
 from sinks.lake import durable, manifest
 from sinks.lake.manifest import DataFile, Manifest
-from sinks.marts import models
+from sinks.marts import models, places
 
 BUILD_MEMORY = "512MB"
 """What DuckDB may hold while it builds; beyond it spills to disk."""
@@ -57,8 +58,8 @@ def publish(lake_root: Path, target: Path) -> PublishReport:
         durable.make_folder(target.parent)
         with _only_publisher(target), _workspace(target) as workspace:
             staged = workspace / target.name
-            manifests = _manifests(lake_root)
-            counts = _build(staged, workspace, lake_root, manifests)
+            with places.writable(staged) as built:
+                counts = _build(built, target.parent, lake_root, _manifests(lake_root))
             durable.sync_file(staged)
             size = staged.stat().st_size
             staged.replace(target)
@@ -69,9 +70,19 @@ def publish(lake_root: Path, target: Path) -> PublishReport:
 def is_current(lake_root: Path, target: Path) -> bool:
     """Whether `target` shows all that the lake holds now, where it lies now. False where it is missing or unreadable.
 
-    Views hold absolute paths: a data folder that was moved or copied must be published again.
+    Views hold absolute paths: of a data folder that was moved or copied other tools see what is at the old place.
     """
     return published_positions(target) == lake_positions(lake_root)
+
+
+def shows_all(lake_root: Path, target: Path) -> bool:
+    """Whether `target` shows to Rapport itself all that the lake holds now, wherever it was published."""
+    published = published_positions(target)
+    return published is not None and _without_place(published) == _without_place(lake_positions(lake_root))
+
+
+def _without_place(positions: Sequence[Position]) -> list[tuple[str, int, int, int]]:
+    return [(topic, partition, next_, compactions) for topic, partition, next_, compactions, _ in positions]
 
 
 def lake_positions(lake_root: Path) -> list[Position]:
@@ -85,7 +96,7 @@ def published_positions(target: Path) -> list[Position] | None:
     if not target.is_file():
         return None
     try:
-        with duckdb.connect(str(target), read_only=True) as connection:
+        with places.openable(target) as path, duckdb.connect(str(path), read_only=True) as connection:
             found: list[Position] = connection.execute("FROM raw.publication ORDER BY ALL").fetchall()
     except duckdb.Error:
         return None
@@ -93,18 +104,19 @@ def published_positions(target: Path) -> list[Position] | None:
 
 
 def _build(
-    staged: Path, workspace: Path, lake_root: Path, manifests: Mapping[str, Sequence[Manifest]]
+    staged: Path, folder: Path, lake_root: Path, manifests: Mapping[str, Sequence[Manifest]]
 ) -> tuple[int, int, int]:
     """Fills the staged file. Returns the numbers of events, customers and orders."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": BUILD_MEMORY,
         "threads": BUILD_THREADS,
-        "temp_directory": str(workspace / "spill"),
+        "temp_directory": str(staged.with_name("spill")),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
     }
     try:
-        with duckdb.connect(str(staged), config=config) as connection:
+        with places.linked(lake_root) as lake, duckdb.connect(str(staged), config=config) as connection:
+            places.read_from(connection, lake)
             connection.execute(
                 "SET TimeZone = 'UTC'; SET enable_progress_bar = false; BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart"
             )
@@ -121,7 +133,7 @@ def _build(
             ).fetchall()
             return events, customers, orders
     except duckdb.Error as error:
-        raise _explained(error, workspace.parent, lake_root) from error
+        raise _explained(error, folder, lake_root) from error
 
 
 def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
@@ -141,8 +153,9 @@ def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
 
 
 def file_list(lake_root: Path, files: Sequence[DataFile]) -> str:
-    """The files as a table of SQL."""
-    paths = ", ".join("'" + str(lake_root / file.path).replace("'", "''") + "'" for file in files)
+    """The files as a table of SQL: in `lake_root`, or wherever `places.read_from` says that the lake is."""
+    folder = f"coalesce(getvariable('{places.LAKE}'), {places.literal(lake_root.absolute())})"
+    paths = ", ".join(f"{folder} || {places.literal('/' + file.path)}" for file in files)
     return f"read_parquet([{paths}], hive_partitioning = false)"
 
 
@@ -201,7 +214,7 @@ def _workspace(target: Path) -> Iterator[Path]:
 
 
 def _explained(error: duckdb.Error, folder: Path, lake_root: Path) -> DataFolderError:
-    text = str(error)
+    text = places.told(error)
     if any(os.strerror(code) in text for code in durable.DISK_FULL):
         return durable.full(folder)
     first_line = text.partition("\n")[0]

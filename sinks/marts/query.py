@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from schemas.errors import QueryError
+from sinks.marts import places
 
 BATCH_ROWS = 10_000
 
@@ -43,19 +44,31 @@ class Result:
     """Read once, as they are computed. Raises QueryError where the query fails halfway."""
 
 
-def open_published(target: Path, lake_root: Path) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def published(target: Path, lake_root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A locked-down connection to the published file, `mart` first on its search path, in UTC.
 
-    Raises QueryError when the file is missing or cannot be opened.
+    Its views read the lake at `lake_root`, wherever it was when they were written. Raises QueryError when the file is
+    missing or cannot be opened.
     """
     if not target.is_file():
         raise QueryError(f"{target} does not exist: `rapport publish` writes it.")
+    with places.openable(target) as path, places.linked(lake_root) as lake:
+        connection = _opened(target, path, lake, lake_root)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _opened(target: Path, path: Path, lake: Path, lake_root: Path) -> duckdb.DuckDBPyConnection:
     config: Config = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
     try:
-        connection = duckdb.connect(str(target), read_only=True, config=config)
+        connection = duckdb.connect(str(path), read_only=True, config=config)
         connection.execute("SET TimeZone = 'UTC'; SET search_path = 'mart,raw'; SET enable_progress_bar = false")
-        lake = f"{lake_root.absolute()}/".replace("'", "''")
-        connection.execute(f"SET allowed_directories = ['{lake}']; SET enable_external_access = false")
+        places.read_from(connection, lake)
+        allowed = ", ".join("'" + f"{folder}/".replace("'", "''") + "'" for folder in (lake, lake_root.absolute()))
+        connection.execute(f"SET allowed_directories = [{allowed}]; SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         raise QueryError(f"{target} cannot be opened ({_first_line(error)}): run `rapport publish`.") from error
@@ -86,7 +99,7 @@ def _as_query_error() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        raise QueryError(f"The query failed: {error}") from error
+        raise QueryError(f"The query failed: {places.told(error)}") from error
 
 
 def describe(connection: duckdb.DuckDBPyConnection) -> Sequence[Table]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import rocksdict
 
-from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
+from schemas.errors import DataFolderError, FolderTooNew
 from sinks.lake import durable, manifest
 from stream.embedded.links import open_linked
 from stream.rocks import scanned, told, tuned
@@ -56,10 +56,6 @@ class LocalStore:
         self._synced.sync = True
 
     def _check_layout(self, read_only: bool) -> None:
-        if "?" in str(self.folder.absolute()):
-            raise FolderUnwritable(
-                f"{self.folder} has a question mark in its path, which DuckDB cannot publish to: use another."
-            )
         if manifest.of_kafka(self.folder / LAKE):
             raise DataFolderError(
                 f"{self.folder} is filled by `rapport sink`: look here with `rapport query` and `rapport find`, ask the"
