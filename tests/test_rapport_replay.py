@@ -113,7 +113,7 @@ def test_the_events_clock_sorts_its_input(rapport, ndjson, tmp_path, plan, seed)
 
     assert ended.json["applied"] == len(events)
     assert {each["run_key"] for each in fired} == {f"c{number}" for number in range(1, 20, 2)}
-    assert {each["fired_at"][11:] for each in fired} == {"13:00:00"}
+    assert {each["fired_at"][11:] for each in fired} == {"13:00:00Z"}
     assert not (tmp_path / "d" / SCRATCH).exists()
 
 

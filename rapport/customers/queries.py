@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(data: Path) -> Iterator[DuckDBPyConnection]:
-    """A connection that can only read. Raises NotPublished where the file is missing or damaged."""
+def opened(data: Path, writes: Path | None = None) -> Iterator[DuckDBPyConnection]:
+    """A connection that can only read, and write the one new file `writes`.
+
+    Raises NotPublished where the published file is missing or damaged.
+    """
     target = data / PUBLISHED
     if not target.is_file():
         if any(data.glob("*")):
@@ -34,7 +37,7 @@ def opened(data: Path) -> Iterator[DuckDBPyConnection]:
         raise NotPublished(f"{data} holds no customer data yet: run `rapport replay`, or name its folder with --data.")
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(published(target, data / LAKE))
+            connection = stack.enter_context(published(target, data / LAKE, writes))
             connection.execute("SELECT 1 FROM raw.publication LIMIT 0")
         except (QueryError, duckdb.Error) as error:
             raise _damaged(data) from error

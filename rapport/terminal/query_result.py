@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
-from io import TextIOWrapper
-from itertools import islice
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import orjson
+from duckdb.sqltypes import DuckDBPyType
 
 from rapport.customers import queries
-from rapport.terminal import output
+from rapport.terminal import output, values
 from sinks.marts import query
 
-if TYPE_CHECKING:
-    from pyarrow import Schema
+_TO_QUOTE = re.compile(r'[",\r\n]')
 
 SHOWN = 200
 """Rows of a table on the terminal."""
@@ -27,8 +27,7 @@ SHOWN = 200
 
 def run(data: Path, sql: str, format_: str) -> None:
     """Writes the rows of one SELECT to stdout. Raises QueryError."""
-    with queries.opened(data) as connection:
-        FORMATS[format_](query.run(connection, sql))
+    FORMATS[format_](data, sql)
 
 
 def describe(data: Path, format_: str) -> None:
@@ -53,94 +52,65 @@ def describe(data: Path, format_: str) -> None:
         output.show(output.plain(f"{each.name}  {each.comment}"), output.table("", ("column", "type", ""), shown), "")
 
 
-def _rows(result: query.Result) -> Iterator[tuple[Any, ...]]:
-    """Rows of Python values; a map is a dict, and of a key that comes twice in it the last counts."""
+@contextmanager
+def _asked(data: Path, sql: str) -> Iterator[query.Result]:
+    with queries.opened(data) as connection:
+        yield query.run(connection, sql)
+
+
+def _rows(result: query.Result, form: Callable[[DuckDBPyType, bool], values.Form]) -> Iterator[tuple[Any, ...]]:
+    forms = [form(type_, result.in_utc) for _, type_ in result.columns]
     for batch in result.batches:
-        yield from zip(*(column.to_pylist(maps_as_pydicts="lossy") for column in batch.columns), strict=True)
+        columns = [map(each, column.to_pylist()) for each, column in zip(forms, batch.columns, strict=True)]
+        yield from zip(*columns, strict=True)
 
 
-def _table(result: query.Result) -> None:
-    rows = _rows(result)
-    names = [f">{field.name}" if _is_number(str(field.type)) else field.name for field in result.schema]
-    output.show(output.table("", names, (map(_cell, row) for row in islice(rows, SHOWN))))
-    if next(rows, None) is not None:
-        output.say(f"The first {SHOWN} rows; all of them: --format csv, json or parquet.")
+def _table(data: Path, sql: str) -> None:
+    with _asked(data, sql) as result:
+        rows = _rows(result, values.as_text)
+        names = [f">{name}" if type_.id in values.NUMBERS else name for name, type_ in result.columns]
+        output.show(output.table("", names, islice(rows, SHOWN)))
+        if next(rows, None) is not None:
+            output.say(f"The first {SHOWN} rows; all of them: --format csv, json or parquet.")
 
 
-def _is_number(type_: str) -> bool:
-    return type_.startswith(("int", "uint", "double", "float", "decimal"))
+def _csv(data: Path, sql: str) -> None:
+    """NULL is nothing between two commas, an empty text is `""`."""
+    write = sys.stdout.buffer.write
+    with _asked(data, sql) as result:
+        header = tuple(name for name, _ in result.columns)
+        for row in chain([header], _rows(result, values.as_text)):
+            write(",".join(map(_csv_cell, row)).encode() + b"\n")
 
 
-def _cell(value: Any) -> str | None:
-    """A value as text, for people and for CSV."""
-    if value is None or isinstance(value, str):
+def _csv_cell(value: str | None) -> str:
+    if value is None:
+        return ""
+    if value and not _TO_QUOTE.search(value):
         return value
-    if isinstance(value, dict | list | tuple):
-        return _encoded(value).decode()
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return str(value)
+    return '"' + value.replace('"', '""') + '"'
 
 
-def _csv(result: query.Result) -> None:
-    out = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
-    try:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(result.schema.names)
-        for row in _rows(result):
-            writer.writerow(map(_cell, row))
-    finally:
-        out.detach()
-
-
-def _json(result: query.Result) -> None:
+def _json(data: Path, sql: str) -> None:
     """One array of objects, a row a line."""
-    names, write = _distinct(result.schema), sys.stdout.buffer.write
-    before = b"[\n"
-    for row in _rows(result):
-        write(before + _encoded(dict(zip(names, row, strict=True))))
-        before = b",\n"
-    write(b"[]\n" if before == b"[\n" else b"\n]\n")
+    write = sys.stdout.buffer.write
+    with _asked(data, sql) as result:
+        names = [name for name, _ in result.columns]
+        before = b"[\n"
+        for row in _rows(result, values.as_json):
+            write(before + orjson.dumps(dict(zip(names, row, strict=True))))
+            before = b",\n"
+        write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
-def _distinct(schema: Schema) -> list[str]:
-    """Column names as keys: a name that comes again gets its place behind it, so no column is lost."""
-    names: list[str] = []
-    for place, name in enumerate(schema.names, 1):
-        names.append(f"{name}_{place}" if name in names else name)
-    return names
+def _parquet(data: Path, sql: str) -> None:
+    """By way of a file, for DuckDB writes nothing else."""
+    with TemporaryDirectory(prefix="rapport-query-") as folder:
+        file = Path(folder) / "rows.parquet"
+        with queries.opened(data, writes=file) as connection:
+            query.write_parquet(connection, sql, file)
+        with file.open("rb") as written:
+            shutil.copyfileobj(written, sys.stdout.buffer)
 
 
-def _encoded(value: Any) -> bytes:
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no type for: exact numbers stay numbers, times are ISO 8601, bytes are text or else hex."""
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f")) if value.is_finite() else None
-    if isinstance(value, int):
-        return orjson.Fragment(str(value))
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value.hex()
-    return str(value)
-
-
-def _parquet(result: query.Result) -> None:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetWriter(sys.stdout.buffer, result.schema, compression="zstd") as writer:
-        for batch in result.batches:
-            writer.write_batch(batch)
-
-
-FORMATS: dict[str, Callable[[query.Result], None]] = {"table": _table, "csv": _csv, "json": _json, "parquet": _parquet}
+FORMATS: dict[str, Callable[[Path, str], None]] = {"table": _table, "csv": _csv, "json": _json, "parquet": _parquet}
