@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, Json, Plan
+from rapport.commands.options import DATA, INSTALL, Brokers, Data, Json, Plan
 from rapport.commands.options import cluster as named
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _text(value: Any) -> str | None:
 def _compare(differences: Sequence[Difference]) -> None:
     """What differs, and once for each kind what to do about it."""
     from rapport.terminal import output
-    from stream.kafka.topics import MISSING
+    from stream.kafka.topics import COMPRESSION, MISSING
 
     if not differences:
         return
@@ -114,7 +114,9 @@ def _compare(differences: Sequence[Difference]) -> None:
             "Partitions are fixed when topics are created: set RAPPORT_PARTITIONS to what is there, or start anew "
             "under another RAPPORT_TOPIC_PREFIX."
         )
-    if kinds - {"topic", "partitions"}:
+    if COMPRESSION in kinds:
+        output.say(f"What reads every compression is installed by: {INSTALL}")
+    if kinds - {"topic", "partitions", COMPRESSION}:
         output.say(
             "Set the rest with Kafka's own tools: kafka-configs for settings, kafka-reassign-partitions for copies."
         )

@@ -44,6 +44,7 @@ To = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
 
 DATA = Path("data")
+INSTALL = "pip install 'rapport-cdp[cluster]'"
 
 
 def key(text: str) -> str:
@@ -121,7 +122,7 @@ def needs_packages() -> None:
 
     missing = [name for name in ("aiokafka", "faust", "kafka", "pydantic_settings") if not _installed(name)]
     if missing:
-        raise UsageError(f"Kafka needs more packages ({', '.join(missing)}): pip install 'rapport-cdp[cluster]'")
+        raise UsageError(f"Kafka needs more packages ({', '.join(missing)}): {INSTALL}")
 
 
 def _installed(package: str) -> bool:

@@ -117,7 +117,7 @@ class _Examination:
         for each in differences:
             if each.what == "topic":
                 continue
-            fatal = each.what == "partitions" or each.what in ("cleanup.policy", "max.message.bytes")
+            fatal = each.what in ("partitions", "cleanup.policy", "max.message.bytes", topology.COMPRESSION)
             verdict = Verdict.fail if fatal else Verdict.warn
             found = f"{each.topic}: {each.what} is {each.found}, should be {each.wanted}"
             yield Finding("topics", verdict, found, "rapport topics check says what to do")

@@ -142,6 +142,7 @@ class Flow:
     def _waiting(self, now: _Seen) -> set[TopicPartition]:
         """Partitions that hold something to take, not only markers and aborted records; or an open transaction."""
         from kafka import KafkaConsumer
+        from kafka.errors import UnsupportedCodecError
 
         unclear = {at for at in now.ends if now.taken(at) < now.stable[at]}
         waiting = {at for at in now.ends if now.stable[at] < now.ends[at]}
@@ -153,7 +154,10 @@ class Flow:
                 consumer.seek(at, now.taken(at))
             until = time.monotonic() + OBSERVATION_SECONDS
             while unclear and time.monotonic() < until:
-                waiting |= consumer.poll(timeout_ms=200).keys()
+                try:
+                    waiting |= consumer.poll(timeout_ms=200).keys()
+                except UnsupportedCodecError:  # told by the check of topics
+                    break
                 unclear -= {at for at in unclear if at in waiting or (consumer.position(at) or 0) >= now.stable[at]}
         return waiting | unclear
 

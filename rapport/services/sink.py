@@ -15,10 +15,12 @@ from rapport.http.probes import probes
 from rapport.http.serve import bound, serving_beside, url_of
 from rapport.process.logs import speak_plainly
 from rapport.process.signals import Stop
+from schemas.errors import ClusterError
 from schemas.topics import OUTPUTS
 from sinks.kafka.consumer import Consumer, Tally
 from sinks.marts.schedule import PublishSchedule
 from stream.embedded.store import LAKE, PUBLISHED
+from stream.kafka import codecs
 from stream.kafka.clients import connection, enter
 from stream.kafka.cluster import Cluster
 
@@ -79,13 +81,24 @@ def sink(cluster: Cluster) -> SinkReport:
     enter(cluster)
     with Stop() as stop:
         consumer = Consumer(lake, names, cluster.sink_group, connection(cluster))
-        with consumer, _served(cluster, consumer, publishing):
+        with _readable(), consumer, _served(cluster, consumer, publishing):
             while not stop:
                 consumer.turn()
                 publishing.turn()
                 consumer.sweep(publishing.compactions())
         publishing.finish()
     return SinkReport(consumer.tally, publishing.published, time.monotonic() - started)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A codec without its package is told with what to install."""
+    try:
+        yield
+    except ClusterError as error:
+        if said := codecs.told(error):
+            raise ClusterError(f"The sink cannot go on: {said}.") from error
+        raise
 
 
 @contextmanager

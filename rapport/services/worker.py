@@ -17,9 +17,11 @@ from rapport.process.gc import tuned_collector
 from rapport.process.logs import speak_plainly
 from rapport.process.signals import stop_signals
 from schemas.errors import ClusterError, FolderBusy
+from schemas.topics import OUTPUTS
 from sinks.lake.locks import Lock
 from stream.clock import wall_now
 from stream.core.plan import Plan
+from stream.kafka import codecs
 from stream.kafka import topics as topology
 from stream.kafka.cluster import Cluster
 from stream.kafka.lane import Clock
@@ -56,7 +58,9 @@ async def _work(cluster: Cluster, plan: Plan, clock: Clock, listening: socket) -
         waiting = asyncio.create_task(asked.wait())
         await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not asked.is_set():
-            fail(f"the consumer failed: {type(app.crash_reason).__name__}: {app.crash_reason}")
+            why = app.crash_reason
+            assert why is not None
+            fail(f"the consumer failed: {codecs.told(why) or f'{type(why).__name__}: {why}'}")
         await _leave(app)
     return 0
 
@@ -88,6 +92,8 @@ def check_topics(cluster: Cluster) -> None:
                 f"Topic {each.topic} has {each.found} partitions and not {each.wanted}: set RAPPORT_PARTITIONS to what "
                 "the topics were created with."
             )
+        if each.what == topology.COMPRESSION and each.topic not in map(cluster.topic, OUTPUTS):
+            raise ClusterError(f"Topic {each.topic} is compressed by {each.found}: install that and start again.")
         log.warning("topic %s: %s is %s and not %s", each.topic, each.what, each.found, each.wanted)
 
 

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ClusterError
 from schemas.instant import DAY
 from schemas.topics import MAX_RECORD_BYTES, TOMBSTONES_DAYS
+from stream.kafka import codecs
 from stream.kafka.clients import connection
 from stream.kafka.cluster import Cluster
 from stream.kafka.lanestore import LaneStore, Memory, Reached, remove
@@ -49,7 +50,7 @@ async def reader(cluster: Cluster) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.start()
         yield consumer
     except (KafkaError, OSError) as error:
-        raise ClusterError(f"The changelog cannot be read: {told(error)}") from error
+        raise ClusterError(f"The changelog cannot be read: {codecs.told(error) or told(error)}") from error
     finally:
         await consumer.stop()
 

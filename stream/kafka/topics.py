@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.errors import ClusterError
 from schemas.topics import TOPICS, Topic
+from stream.kafka import codecs
 from stream.kafka.clients import admin
 from stream.kafka.cluster import Cluster
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
 MISSING = "missing"
+COMPRESSION = "compression"
 SAFE_COPIES = 3
 """From so many copies on, a write must reach two of them before it counts."""
 
@@ -27,7 +29,7 @@ class Difference(NamedTuple):
 
     topic: str
     what: str
-    """`topic`, `partitions`, `replication`, or the name of a setting."""
+    """`topic`, `partitions`, `replication`, `compression`, or the name of a setting."""
     wanted: str
     found: str
 
@@ -103,6 +105,7 @@ def _make(client: KafkaAdminClient, cluster: Cluster, missing: list[Topic]) -> l
 def _differences(client: KafkaAdminClient, cluster: Cluster) -> Iterator[Difference]:
     there = _described(client, cluster)
     settings = _settings(client, list(there))
+    yield from _unreadable(cluster, there, settings)
     for topic in TOPICS.values():
         name = cluster.topic(topic.name)
         if name not in there:
@@ -117,6 +120,15 @@ def _differences(client: KafkaAdminClient, cluster: Cluster) -> Iterator[Differe
         for setting, value in wanted(topic, cluster).items():
             if (found := settings[name].get(setting, MISSING)) != value:
                 yield Difference(name, setting, value, found)
+
+
+def _unreadable(
+    cluster: Cluster, there: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]
+) -> Iterator[Difference]:
+    counts = {name: len(there[full]["partitions"]) for name in TOPICS if (full := cluster.topic(name)) in there}
+    types = {name: settings[cluster.topic(name)].get("compression.type", "producer") for name in counts}
+    for topic, codec, package in codecs.missing(cluster, counts, types):
+        yield Difference(topic, COMPRESSION, "one that can be read here", f"{codec}, which needs {package}")
 
 
 def _described(client: KafkaAdminClient, cluster: Cluster) -> dict[str, Any]:
