@@ -1,17 +1,18 @@
-"""Lines of a file or of standard input: plain, gzip or Zstandard, told apart by their first bytes.
+"""Lines and texts of a file or of standard input: plain, gzip or Zstandard, told apart by their first bytes.
 
 Must never look into a line, and never hold more than one in memory.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -30,6 +31,15 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLOCK: Final = 256 * 1024
 _ZSTD_STEP: Final = 1024
 """Fed in small steps, because a kilobyte can unpack to 30 megabytes."""
+
+_BYTE_ORDER_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like UTF-16, so it comes first
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DAMAGE: Final = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, OSError)
 
 Progress = Callable[[int, int], None]
 """Called with (bytes of the file consumed, its size, 0 where unknown): compressed bytes, as stored."""
@@ -57,11 +67,42 @@ def read_lines(path: Path | str, progress: Progress | None = None) -> Iterator[b
             for line in _lines(_decompressed(counted)):
                 count += 1
                 yield line
-        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, OSError) as error:
+        except _DAMAGE as error:
             raise InputError(
                 f"{name} is damaged or cut off after {count} lines ({error}). The lines before it were read; "
                 "get a whole copy and read it again: events that are known already count once."
             ) from error
+
+
+@contextmanager
+def opened_text(path: Path, encoding: str | None = None, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
+    """A file as text; `newline` as `open` takes it. A byte order mark tells the encoding, UTF-16 is told without one.
+
+    Without either it is `encoding`, else UTF-8. Bytes that are none of it become surrogate escapes. Raises InputError
+    where the file cannot be opened, or not read to its end.
+    """
+    try:
+        with path.open("rb") as raw:
+            plain = cast(io.RawIOBase, _decompressed(_Counted(raw, 0, None)))
+            buffered = io.BufferedReader(plain, _BLOCK)
+            chosen = _encoding_of(buffered.peek(_BLOCK)) or encoding or "utf-8"
+            yield io.TextIOWrapper(buffered, chosen, "surrogateescape", newline)
+    except UnicodeError as error:
+        raise InputError(f"{path} is not all {chosen} ({error}). Name its encoding with --encoding.") from error
+    except _DAMAGE as error:
+        raise InputError(
+            f"{path} is damaged or cut off ({error}). Get a whole copy; nothing of it was taken."
+        ) from error
+
+
+def _encoding_of(head: bytes) -> str | None:
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if max(even, odd) > len(head) // 8 and min(even, odd) == 0:
+        return "utf-16-le" if odd else "utf-16-be"
+    return None
 
 
 class _Counted(io.RawIOBase):
@@ -88,13 +129,23 @@ class _Counted(io.RawIOBase):
         return len(block)
 
 
-class _Zstandard:
+class _Zstandard(io.RawIOBase):
     """A Zstandard stream of any number of frames. Unlike the library's reader it notices when one is cut off."""
 
     def __init__(self, source: _Stream) -> None:
         self._source = source
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._begun = False
+        self._plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        plain = self._plain or self.read1(0)
+        block, self._plain = plain[: len(buffer)], plain[len(buffer) :]
+        buffer[: len(block)] = block
+        return len(block)
 
     def read1(self, _size: int) -> bytes:
         while True:
@@ -122,7 +173,7 @@ def _decompressed(counted: _Counted) -> _Stream:
     return buffered
 
 
-class _Giant:
+class Giant:
     """A line that has outgrown memory: all that is kept of it."""
 
     def __init__(self) -> None:
@@ -141,13 +192,13 @@ class _Giant:
 
 def _lines(stream: _Stream) -> Iterator[bytes | Oversized]:
     pending = b""
-    giant: _Giant | None = None
+    giant: Giant | None = None
     first = True
     while block := stream.read1(_BLOCK):
         *ends, tail = block.split(b"\n")
         for end in ends:
             if giant is None and len(pending) + len(end) > LINE_BYTES:
-                giant = _Giant()
+                giant = Giant()
                 giant.add(pending)
             if giant is not None:
                 giant.add(end)
@@ -158,7 +209,7 @@ def _lines(stream: _Stream) -> Iterator[bytes | Oversized]:
             pending, first = b"", False
         pending += tail
         if giant is None and len(pending) > LINE_BYTES:
-            giant = _Giant()
+            giant = Giant()
         if giant is not None:
             giant.add(pending)
             pending = b""

@@ -3,13 +3,14 @@
 The SELECT may read its source and nothing else: no other file, no network, no extension, no setting. DuckDB writes each
 row as JSON, so structs, maps, lists and JSON text arrive as JSON, dates and times as ISO 8601 text. NULL is an absent
 field wherever it stands in an object. A number that JSON readers could not hold exactly (a long DECIMAL, a HUGEINT
-beyond 64 bits) arrives as its text.
+beyond 64 bits) arrives as its text, a 32-bit float as its shortest decimal.
 Must never judge a row: what is wrong with an event is for `accept` to say.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,8 +19,10 @@ from typing import Any, Final
 
 import duckdb
 
+from ingest.tables import GUESSED, NoRows, Reading, shortest, view
 from schemas.errors import InputError
 from schemas.nearest import nearest
+from schemas.rejection import Unreadable
 
 FIELDS: Final = (
     "type", "event", "name", "userId", "anonymousId", "previousId", "groupId", "messageId", "timestamp",
@@ -28,28 +31,27 @@ FIELDS: Final = (
 """What a column may be called, also in snake_case."""
 
 _OBJECTS: Final = frozenset(("properties", "traits", "context", "integrations"))
-_READERS: Final = {
-    ".csv": "read_csv", ".tsv": "read_csv", ".txt": "read_csv", ".parquet": "read_parquet",
-    ".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json",
-}  # fmt: skip
-_COMPRESSED: Final = (".gz", ".zst")
 _MEMORY: Final = "512MB"
 _BATCH: Final = 1_000
 
 
-def rows(source: Path, sql: str) -> Iterator[dict[str, Any]]:
-    """The SELECT's rows as events for `accept_value`, in the SELECT's order.
+def rows(source: Path, sql: str, reading: Reading = GUESSED) -> Iterator[dict[str, Any] | Unreadable]:
+    """The source's rows that cannot be read, then the SELECT's as events for `accept_value`, in the SELECT's order.
 
     Raises InputError for a file that cannot be read, for SQL that fails and for columns that are no event fields.
     Rows of a GROUP BY without ORDER BY may come in another order next time; their message ids stay the same.
     """
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as spill, duckdb.connect() as connection:
+        refused = Path(spill) / "refused"
         try:
-            _open(connection, source, spill)
+            _open(connection, source, reading, refused)
+        except NoRows:
+            return
         except duckdb.Error as error:
             raise InputError(f"Cannot read {source}: {_one_line(error)}") from error
         try:
             result = connection.execute(_as_json(connection, sql))
+            yield from _kept(refused)
             while batch := result.fetchmany(_BATCH):
                 for (text,) in batch:
                     yield _parse(text)
@@ -57,32 +59,21 @@ def rows(source: Path, sql: str) -> Iterator[dict[str, Any]]:
             raise InputError(f"The import of {source} failed: {_one_line(error)}") from error
 
 
-def _open(connection: duckdb.DuckDBPyConnection, source: Path, spill: str) -> None:
-    """Make the view `source`, then take everything else away."""
-    if not source.is_file():
-        raise InputError(f"There is no file {source}. Check the path.")
-    path = str(source.resolve())
-    pattern = "".join(f"[{character}]" if character in "*?[" else character for character in path)
-    literal = pattern.replace("'", "''")
+def _open(connection: duckdb.DuckDBPyConnection, source: Path, reading: Reading, refused: Path) -> None:
+    """Make the view `source`, keep what of it cannot be read, then take everything else away."""
     connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # on by default where DuckDB takes Python to be interactive
-    connection.execute("SET temp_directory = ?", [spill])
-    connection.execute(f"CREATE VIEW source AS FROM {_reader(source)}('{literal}')")
-    connection.execute("SET allowed_paths = ?", [[path, pattern]])
+    connection.execute("SET temp_directory = ?", [str(refused.parent)])
+    with refused.open("wb") as file:
+        paths = view(connection, "source", source, reading, refused.parent, lambda each: pickle.dump(each, file))
+    connection.execute("SET allowed_paths = ?", [paths])
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 
-def _reader(source: Path) -> str:
-    suffixes = [suffix.lower() for suffix in source.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    reader = _READERS.get(suffixes[-1] if suffixes else "")
-    if reader is None:
-        endings = ", ".join(_READERS)
-        raise InputError(
-            f"Cannot tell the format of {source}. Its name must end in {endings}, with .gz or .zst if packed."
-        )
-    return reader
+def _kept(refused: Path) -> Iterator[Unreadable]:
+    with refused.open("rb") as file:
+        while file.peek(1):
+            yield pickle.load(file)  # noqa: S301 - this run has just written it
 
 
 def _as_json(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -117,10 +108,10 @@ def _field(column: str) -> str:
 
 
 def _member(column: str, field: str, kind: str) -> str:
-    quoted = '"' + column.replace('"', '""') + '"'
+    value = shortest(column, kind)
     if field in _OBJECTS and kind == "VARCHAR":
-        return f"CASE WHEN json_valid({quoted}) THEN {quoted}::JSON ELSE to_json({quoted}) END"
-    return quoted
+        return f"CASE WHEN json_valid({value}) THEN {value}::JSON ELSE to_json({value}) END"
+    return value
 
 
 class _Repeated(dict[str, Any]):

@@ -261,7 +261,7 @@ class Rejected(NamedTuple):
 
     rejected_at: int
     stage: str
-    """`accept`, `identify` or `record` (a line on a topic that is no message)."""
+    """`read` (a row of an imported table), `accept`, `identify` or `record` (a line on a topic that is no message)."""
     code: str
     field: str
     value: str

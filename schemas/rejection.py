@@ -27,9 +27,13 @@ CODES: Final = {
     "too_long": "An id is longer than allowed.",
     "control_character": "A message id holds a control character.",
     "invalid_timestamp": "A time is not ISO 8601 or lies outside the years 1970 to 9999.",
+    "unreadable_row": "A row of a table has other columns than its header, or its quotes are not those of one field.",
     "no_identifier": "No usable identifier is left, so the event belongs to nobody.",
     "not_a_message": "A line of a record on an input topic is no message that this topic takes.",
 }
+
+READ: Final = "read"
+"""The stage of a row of a table that could not be read: it is no event, so it cannot be taken in again by itself."""
 
 SHOWN: Final = 200
 """Characters of an offending value that are kept beside the original."""
@@ -50,6 +54,15 @@ class Fault(NamedTuple):
     field: str
     value: object
     expectation: str
+
+
+class Unreadable(NamedTuple):
+    """A row of an imported table that could not be read."""
+
+    raw: bytes | Oversized
+    fault: Fault
+    source: str
+    """The name of the table's file."""
 
 
 def shown(value: object) -> str:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import gzip
 import json
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ingest import delimited
 from ingest.accept.event import Accepted, Ordinals, accept_value
 from ingest.imports import rows
+from ingest.tables import Reading
 from schemas.errors import InputError
 from schemas.instant import parse
+from schemas.messages import PAYLOAD_KEPT
+from schemas.rejection import Oversized, Unreadable
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -44,8 +52,8 @@ def test_columns_become_fields(source: Path):
         FROM source; -- two rows
     """
     assert list(rows(source, sql)) == [
-        {"type": "track", "event": "Seen", "userId": 1, "timestamp": "2024-01-02 03:04:05", "anonymousId": "a"},
-        {"type": "track", "event": "Bought", "userId": 2, "timestamp": "2024-01-03 00:00:00", "anonymousId": "a"},
+        {"type": "track", "event": "Seen", "userId": "1", "timestamp": "2024-01-02 03:04:05", "anonymousId": "a"},
+        {"type": "track", "event": "Bought", "userId": "2", "timestamp": "2024-01-03", "anonymousId": "a"},
     ]
     first, _ = accepted(source, sql)
     assert (first.body["userId"], first.occurred_at) == ("1", parse("2024-01-02T03:04:05Z"))
@@ -58,7 +66,8 @@ def test_formats_go_by_ending(tmp_path: Path, ending: str):
     duckdb.sql(f"COPY (SELECT 'é' AS who, 2 AS n) TO '{file}' (FORMAT {written})")
     if ending == "jsonl.gz":
         assert gzip.decompress(file.read_bytes())
-    assert one(file, "who AS user_id, {n: n} AS properties") == {"type": "track", "userId": "é", "properties": {"n": 2}}
+    n = "2" if written == "csv" else 2
+    assert one(file, "who AS user_id, {n: n} AS properties") == {"type": "track", "userId": "é", "properties": {"n": n}}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,7 @@ def test_formats_go_by_ending(tmp_path: Path, ending: str):
         ("""{'a': '{"b": 1}'::JSON}""", {"a": {"b": 1}}),
         ("{'a': 12345678901234567.89::DECIMAL(38, 2)}", {"a": "12345678901234567.89"}),
         ("{'a': 0.1::DECIMAL(38, 20)}", {"a": 0.1}),
+        ("{'a': [1999.99::FLOAT], 'FLOAT': 0.1::FLOAT}", {"a": [1999.99], "FLOAT": 0.1}),
         ("{'a': 170141183460469231731687303715884105727::HUGEINT, 'b': 5::HUGEINT}", {"a": str(2**127 - 1), "b": 5}),
         (
             "{'a': DATE '2024-01-02', 'b': TIMESTAMPTZ '2024-01-02 03:00:00+02'}",
@@ -138,6 +148,188 @@ def test_sources_that_cannot_be_read(tmp_path: Path):
     for path, message in ((tmp_path / "none.csv", "There is no file"), (odd, "must end in"), (broken, "Cannot read")):
         with pytest.raises(InputError, match=message):
             list(rows(path, "SELECT 'track' AS type FROM source"))
+
+
+def properties(file: Path, *names: str, **reading: str) -> list[dict]:
+    members = ", ".join(f"'{name}': \"{name}\"" for name in names)
+    sql = f"SELECT 'track' AS type, {{{members}}} AS properties FROM source"
+    return [each["properties"] for each in rows(file, sql, Reading(**reading)) if not isinstance(each, Unreadable)]
+
+
+def unreadable(file: Path) -> list[tuple[str, str, bytes | Oversized]]:
+    found = [each for each in rows(file, "SELECT 'track' AS type FROM source") if isinstance(each, Unreadable)]
+    return [(each.fault.code, each.fault.value, each.raw) for each in found]
+
+
+def test_a_late_row_changes_no_other_and_is_not_changed(tmp_path: Path):
+    file = tmp_path / "f.csv"
+    file.write_text("id,day\n" + "10,2026-03-01\n" * 25_000 + "007,2026-03-05 13:45:10\nn/a,\n")
+    assert properties(file, "id", "day")[24_999:] == [
+        {"id": "10", "day": "2026-03-01"},
+        {"id": "007", "day": "2026-03-05 13:45:10"},
+        {"id": "n/a"},
+    ]
+    odd = {"id": "7A139779-6750-4ACA-8280-6D447C97C2BC", "day": "2026-03-05", "new": {"a": [2.5, None]}, "ID": 1}
+    file = tmp_path / "f.ndjson"
+    file.write_text('{"id": 10, "day": "25-11-2025"}\n' * 25_000 + json.dumps(odd) + '\n{"id": 9007199254740993}')
+    odd["ID_1"] = odd.pop("ID")
+    assert properties(file, "id", "day", "new", "ID_1")[24_999:] == [
+        {"id": 10, "day": "25-11-2025"},
+        odd,
+        {"id": 9007199254740993},
+    ]
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.text(max_size=5)
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(st.sampled_from(["a", "B", "b", "é'\"", ""]), each, max_size=3)
+    ),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(st.sampled_from("xyz"), VALUES), min_size=1, max_size=4), st.booleans())
+def test_json_arrives_as_it_is(tmp_path_factory: pytest.TempPathFactory, objects: list[dict], array: bool):
+    file = tmp_path_factory.mktemp("json") / "f.json"
+    texts = [json.dumps(each) for each in [{"x": None, "y": None, "z": None}, *objects]]
+    file.write_text(f"[{', '.join(texts)}]" if array else "\n".join(texts))
+    assert properties(file, "x", "y", "z")[1:] == [without_nulls(each) for each in objects]
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [without_nulls(each) for each in value]
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return value
+
+
+def test_a_number_that_nothing_holds_is_its_text(tmp_path: Path):
+    file = tmp_path / "f.json"
+    file.write_text('[{"a": 0.1234567890123456789, "b": 18446744073709551616},\n {"a": 1e5, "b": -0}]')
+    assert properties(file, "a", "b") == [{"a": "0.1234567890123456789", "b": str(2**64)}, {"a": 1e5, "b": 0}]
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"[]", []),
+        (b"", []),
+        (b'{"a": 1}', [{"a": 1}]),
+        (b'\xef\xbb\xbf[{"a": "\xc3\xa9"}]', [{"a": "é"}]),
+        ('[{"a": "é"}]'.encode("utf-16"), [{"a": "é"}]),
+        (b'{\n "a": [\n {"b": 1},\n {"b": "x"}\n ]\n}\n{\n "a": null}', [{"a": [{"b": 1}, {"b": "x"}]}, {}]),
+        (b"[" + b",\n".join([b'{"a": "%s"}' % (b"y" * 99_999)] * 9) + b" ] ", [{"a": "y" * 99_999}] * 9),
+    ],
+)
+def test_json_of_any_layout(tmp_path: Path, content: bytes, got: list[dict]):
+    (tmp_path / "f.json").write_bytes(content)
+    assert properties(tmp_path / "f.json", "a") == got
+
+
+@pytest.mark.parametrize(
+    ("content", "reading", "got"),
+    [
+        ("a,b\n1,x\n".encode("utf-8-sig"), {}, [{"a": "1", "b": "x"}]),
+        ("a;b\n1,50;'x'\n".encode("utf-16"), {}, [{"a": "1,50", "b": "'x'"}]),
+        ("a\tb\r\n1\té\r\n".encode("utf-16-le"), {}, [{"a": "1", "b": "é"}]),
+        ("a|b\r1|€ „ü“\r".encode("cp1252"), {"encoding": "windows-1252"}, [{"a": "1", "b": "€ „ü“"}]),
+        ("a,b\n1,東京\n".encode("shift-jis"), {"encoding": "shift-jis"}, [{"a": "1", "b": "東京"}]),
+        (b'a,b\n"x\r\n""y"" ", z\n\n"",""\n', {}, [{"a": 'x\r\n"y" ', "b": " z"}, {}]),
+        (b'a,b\n"x \\"y\\"",z\n', {}, [{"a": 'x "y"', "b": "z"}]),
+        (b"a,b\n'x,y',z\n", {}, [{"a": "x,y", "b": "z"}]),
+        (b'a,b\n5" tube,"x\n', {"quote": ""}, [{"a": '5" tube', "b": '"x'}]),
+        (b"a and b\n1 and 2\n", {"delimiter": "d"}, None),
+        (b"a,b;c\n1,5;2\n3,5;4\n", {"delimiter": ";"}, None),
+        (b"b,a,A,\n1,2,3,4\n", {}, [{"a": "2", "b": "1"}]),
+        (b"a,b\n", {}, []),
+        (b"a,b\n" + b"1," + b"x" * 300_000, {}, [{"a": "1", "b": "x" * 300_000}]),
+    ],
+)
+def test_delimited_text(tmp_path: Path, content: bytes, reading: dict[str, str], got: list[dict] | None):
+    (tmp_path / "f.csv").write_bytes(content)
+    if got is None:
+        with pytest.raises(InputError):
+            properties(tmp_path / "f.csv", "a", "b", **reading)
+    else:
+        assert properties(tmp_path / "f.csv", "a", "b", **reading) == got
+
+
+def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path):
+    file = tmp_path / "f.csv"
+    giant = b"9," + b"y" * delimited.ROW
+    rows_ = [b"id,name", b'1,"a', b'b"', b"2,x,y", b'3,"x "y" z"', b"", b'4,"open', b"5,b\xe9", b"6", giant, b"7,z"]
+    file.write_bytes(b"\n".join(rows_))
+    assert properties(file, "id", "name") == [{"id": "1", "name": "a\nb"}, {"id": "7", "name": "z"}]
+    kept = Oversized(giant[:PAYLOAD_KEPT], len(giant), sha256(giant).hexdigest())
+    assert unreadable(file) == [
+        ("unreadable_row", "line 4: 3 columns", b"2,x,y"),
+        ("unreadable_row", 'line 5: 3,"x "y" z"', b'3,"x "y" z"'),
+        ("unreadable_row", 'line 7: 4,"open', b'4,"open'),
+        ("not_utf8", "line 8: 5,b\\xe9", b"5,b\xe9"),
+        ("unreadable_row", "line 9: 1 column", b"6"),
+        ("too_large", f"line 10: {len(giant)} bytes", kept),
+    ]
+    file = tmp_path / "f.ndjson"
+    file.write_bytes(b'{"a": 1}\n\n{"a": \n[1]\n{"a": 1, "a": 2}\n{"a": "\xff"}\n{"a": NaN}')
+    assert [(code, value) for code, value, _ in unreadable(file)] == [
+        ("invalid_json", 'line 3: {"a": '),
+        ("not_an_object", "line 4: [1]"),
+        ("duplicate_key", "line 5: a"),
+        ("not_utf8", 'line 6: {"a": "\\xff"}'),
+        ("not_a_number", "line 7: NaN"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("f.csv", b"", "is empty. Its first line must name the columns"),
+        ("f.csv", "a;b\nö;1\nü;2\n".encode("cp1252"), "No row of f.csv can be read.*line 2.*--encoding"),
+        ("f.csv", b'"a,b\n1,2\n', "first line of f.csv cannot be read.*quotes"),
+        ("f.csv.gz", gzip.compress(b"a,b\n" * 1_000, mtime=0)[:-9], "damaged or cut off.*nothing of it was taken"),
+        ("f.json", b'[{"a": 1},\n {"a": 2}', "no whole JSON .the end is missing, line 2"),
+        ("f.json", b'[{"a": 1},\n {"a": tru},\n {"a": 2}]', "no whole JSON .Expecting value, line 2"),
+        ("f.json", b'[{"a": 1}\n {"a": 1}]', "a comma is missing, line 2"),
+        ("f.json", b"[" * 100_000, "nested too deep"),
+        (
+            "f.json",
+            "[" + ",".join(f'{{"k{number}": 1}}' for number in range(2_001)) + "]",
+            "more than 2,000 different keys",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_whole(tmp_path: Path, name: str, content: bytes | str, message: str):
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=message):
+        list(rows(tmp_path / name, "SELECT 'track' AS type FROM source"))
+
+
+def test_parquet_keeps_its_types(tmp_path: Path):
+    duckdb.sql(
+        "COPY (SELECT 1999.99::FLOAT AS price, [{'p': 0.1::FLOAT}] AS list, map {'m': 0.2::FLOAT} AS map,"
+        " 12.50::DECIMAL(9, 2) AS money, TIMESTAMP '2026-03-01 10:00:00.5' AS at, 'x'::BLOB AS blob,"
+        " '8c139779-6750-4aca-8280-6d447c97c2bb'::UUID AS id, 'inf'::FLOAT AS inf, '007' AS text,"
+        f" 18446744073709551615::UBIGINT AS large) TO '{tmp_path / 'f.parquet'}'"
+    )
+    names = ("price", "list", "map", "money", "at", "blob", "id", "text", "large")
+    assert properties(tmp_path / "f.parquet", *names) == [
+        {
+            "price": 1999.99, "list": [{"p": 0.1}], "map": {"m": 0.2}, "money": 12.5, "at": "2026-03-01 10:00:00.5",
+            "blob": "x", "id": "8c139779-6750-4aca-8280-6d447c97c2bb", "text": "007", "large": 2**64 - 1,
+        }
+    ]  # fmt: skip
+    assert properties(tmp_path / "f.parquet", "inf") == [{"inf": float("inf")}]
+    sql = "SELECT 'track' AS type, {'n': sum(price)} AS properties FROM source"
+    assert next(rows(tmp_path / "f.parquet", sql)) == {"type": "track", "properties": {"n": 1999.99}}
 
 
 def test_order_is_that_of_the_select(source: Path):

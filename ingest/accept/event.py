@@ -99,7 +99,7 @@ def accept(raw: bytes | Oversized, *, now: int, source: str, ordinals: Ordinals)
         encoded = orjson.dumps([[[[body]]]])[_ROOM:-_ROOM]
     except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         return _refuse(raw, [damage.find(raw) or Fault("invalid_json", "", "", f"JSON ({error})")], source, now)
-    if _inexact(raw, encoded) and (flaw := damage.find(raw)):
+    if inexact(raw, encoded) and (flaw := damage.find(raw)):
         return _refuse(raw, [flaw], source, now)
     try:
         check(body)
@@ -141,8 +141,8 @@ def accept_value(value: Mapping[str, Any], *, now: int, source: str, ordinals: O
     return accept(raw, now=now, source=source, ordinals=ordinals)
 
 
-def _inexact(raw: bytes, encoded: bytes) -> bool:
-    r"""Whether `encoded` might not say all that `raw` said. Cheap, and never wrong when it says no.
+def inexact(raw: bytes, encoded: bytes) -> bool:
+    r"""Whether `encoded`, by orjson, might not say all that `raw` said. Cheap, and never wrong when it says no.
 
     A lost duplicate takes at least its key's two quotes along, and only the escape \u0022 brings new ones. A whole
     number beyond 64 bits was read as a float, which orjson writes with `e+`. Up to fifteen digits a double keeps any

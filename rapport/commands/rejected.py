@@ -90,7 +90,7 @@ def replay(
         output.show(told)
         if cut:
             output.say(
-                f"{cut:,} were longer than is kept of an original and cannot be replayed; "
+                f"{cut:,} were longer than is kept of an original, or rows of a table, and cannot be replayed; "
                 "send them again from their source."
             )
     if report.exit_code:

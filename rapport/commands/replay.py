@@ -14,6 +14,7 @@ import typer
 from rapport.commands.options import DATA, Brokers, Data, Json, Plan, To, to_kafka
 
 if TYPE_CHECKING:
+    from ingest.tables import Reading
     from rapport.replay import cluster as cluster_replay
     from rapport.replay.local import Report
     from rapport.replay.sources import Source
@@ -100,6 +101,16 @@ def import_(
         Path, typer.Option("--sql", metavar="FILE", help="A SELECT from `source` whose columns are event fields.")
     ],
     options: Options,
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", metavar="NAME", help="Of CSV and JSON, where neither UTF-8 nor UTF-16."),
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of CSV, where the first lines mislead.")
+    ] = None,
+    quote: Annotated[
+        str | None, typer.Option("--quote", metavar="CHARACTER", help="Of CSV; '' where quotes are only characters.")
+    ] = None,
 ) -> None:
     """Take a table in as events, by SQL; the same one again changes nothing."""
     from rapport.replay.sources import table
@@ -109,7 +120,27 @@ def import_(
         select = sql.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{sql} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
-    _run([table(source, select)], "import", options)
+    _run([table(source, select, _reading(encoding, delimiter, quote))], "import", options)
+
+
+def _reading(encoding: str | None, delimiter: str | None, quote: str | None) -> Reading:
+    import codecs
+
+    from ingest.tables import Reading
+    from schemas.errors import UsageError
+
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise UsageError(f"--encoding {encoding}: no such encoding; write windows-1252, for example") from None
+    if delimiter is not None:
+        delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
+        if len(delimiter) != 1:
+            raise UsageError(f"--delimiter {delimiter}: write one character, or tab")
+    if quote is not None and len(quote) > 1:
+        raise UsageError(f"--quote {quote}: write one character, or '' for none")
+    return Reading(encoding, delimiter, quote)
 
 
 def _run(sources: Sequence[Source], label: str, options: Options) -> None:

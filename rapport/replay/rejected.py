@@ -13,6 +13,7 @@ from rapport.replay.local import Clock, Report, run
 from rapport.replay.sources import Source, kept
 from rapport.terminal.output import Progress
 from schemas.errors import UnknownRefusal
+from schemas.rejection import READ
 
 if TYPE_CHECKING:
     from rapport.replay import cluster as cluster_replay
@@ -41,6 +42,11 @@ class Refused:
     def cut(self) -> bool:
         return len(self.original) < self.length
 
+    @property
+    def whole(self) -> bool:
+        """Whether the original is an event to be tried again: neither cut nor a row of a table."""
+        return not self.cut and self.stage != READ
+
     def json(self) -> dict[str, Any]:
         return {**asdict(self), "original": self.original.decode("utf-8", "backslashreplace"), "cut": self.cut}
 
@@ -62,7 +68,8 @@ def one(data: Path, id_: str) -> Refused:
 
 
 def replay(data: Path, plan: Path | None, ids: Sequence[str], progress: Progress) -> tuple[Report, int]:
-    """Takes originals in again. Returns the report and how many originals are not whole, so could not be taken.
+    """Takes originals in again. Returns the report and how many originals are no whole events, so could not be
+    taken.
 
     What is refused for the same reason again is not recorded again. Raises UnknownRefusal for an id nobody has.
     """
@@ -82,16 +89,16 @@ def send(
 
 
 def _originals(data: Path, ids: Sequence[str]) -> tuple[list[Source], int]:
-    """By source, the oldest first, and how many are not whole."""
+    """By source, the oldest first, and how many are no whole events."""
     found = _with_originals(data, ids or None)
     for id_ in ids:
         if not any(each.id.startswith(id_) for each in found):
             raise UnknownRefusal(f"no refused input has an id that starts with {id_!r}; ids: rapport rejected list")
     originals: dict[str, list[bytes]] = {}
     for each in reversed(found):
-        if not each.cut:
+        if each.whole:
             originals.setdefault(each.source, []).append(each.original)
-    return [kept(lines, source) for source, lines in originals.items()], sum(each.cut for each in found)
+    return [kept(lines, source) for source, lines in originals.items()], sum(not each.whole for each in found)
 
 
 def _with_originals(data: Path, ids: Sequence[str] | None) -> list[Refused]:

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TYPE_CHECKING
 
 from rapport.process.signals import WAITING
 from schemas.errors import UsageError
 from schemas.messages import Event, Rejected
 from stream.core.intake import Intake
+
+if TYPE_CHECKING:
+    from ingest.tables import Reading
 
 BATCH = 4_000
 BATCH_TIMEOUT = 0.2
@@ -82,7 +86,7 @@ def _lines(path: str, name: str, piped: bool) -> Callable[[Intake, Seen], Iterat
     return outcomes
 
 
-def table(path: Path, sql: str) -> Source:
+def table(path: Path, sql: str, reading: Reading) -> Source:
     """A CSV, Parquet or JSON file as events, by a SELECT from `source`."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
@@ -90,7 +94,7 @@ def table(path: Path, sql: str) -> Source:
     def outcomes(intake: Intake, _seen: Seen) -> Iterator[Outcome]:
         from ingest.imports import rows
 
-        return intake.values(rows(path, sql), path.name)
+        return intake.values(rows(path, sql, reading), path.name)
 
     return Source(path.name, outcomes)
 

@@ -16,7 +16,7 @@ from ingest.accept.event import Accepted, Ordinals, accept, accept_value
 from ingest.accept.lines import events_of
 from profiles.identifiers import extract, nothing_left
 from schemas.messages import Event, Rejected
-from schemas.rejection import Oversized
+from schemas.rejection import READ, Oversized, Unreadable, reject
 from stream.core.plan import Plan
 
 
@@ -50,12 +50,16 @@ class Intake:
                 accepted = accept(raw, now=now, source=source, ordinals=ordinals)
                 yield self._one(accepted, raw, source, now, refusals, place)
 
-    def values(self, values: Iterable[dict[str, Any]], source: str) -> Iterator[Event | Rejected]:
-        """Events as Python values, from an import."""
+    def values(self, values: Iterable[dict[str, Any] | Unreadable], source: str) -> Iterator[Event | Rejected]:
+        """Events as Python values, from an import, and rows that could not be read."""
         ordinals = Ordinals()
         refusals: Counter[str] = Counter()
         for place, value in enumerate(values, 1):
             now = self._now()
+            if isinstance(value, Unreadable):
+                raw, fault, file = value
+                yield _numbered(reject(raw, READ, *fault, file, now), refusals)
+                continue
             accepted = accept_value(value, now=now, source=source, ordinals=ordinals)
             yield self._one(accepted, None, source, now, refusals, place)
 

@@ -22,7 +22,8 @@ FROM raw.rejected;
 
 COMMENT ON VIEW mart.fct_rejected IS 'Rejected input: where, why, and the original';
 COMMENT ON COLUMN mart.fct_rejected.rejected_at IS 'When it was rejected, UTC';
-COMMENT ON COLUMN mart.fct_rejected.stage IS 'accept, identify, or record: a line on a topic that is no message';
+COMMENT ON COLUMN mart.fct_rejected.stage IS
+    'read: a row of an imported table; accept, identify; record: a line on a topic that is no message';
 COMMENT ON COLUMN mart.fct_rejected.code IS 'Why, in a word: docs/events.md lists the codes';
 COMMENT ON COLUMN mart.fct_rejected.field IS
     'The field at fault, or the type of the identifier; empty for the whole input';

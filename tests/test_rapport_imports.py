@@ -1,0 +1,52 @@
+"""docs/imports.md is run; imports through the command line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rapport_shell import ROOT
+
+PAGE = (ROOT / "docs" / "imports.md").read_text(encoding="utf-8")
+FILES = re.findall(r"<!-- file (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+TRANSCRIPT = re.findall(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES:
+        Path(name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_page_shows_what_happens(here, rapport):
+    assert len(TRANSCRIPT) >= 3
+    for command, shown in TRANSCRIPT:
+        ended = rapport(*shlex.split(command)[1:])
+        pattern = re.escape("\n".join(line.rstrip() for line in shown.splitlines())).replace(r"\.\.\.", ".*")
+        assert re.fullmatch(pattern, "\n".join(line.rstrip() for line in ended.text.splitlines())), command
+
+
+def test_an_unreadable_row_is_recorded_once_and_never_replayed(here, rapport):
+    command = ("import", "orders.csv", "--sql", "orders.sql", "--json")
+    first, second = (rapport(*command).json for _ in range(2))
+    assert [first[name] for name in ("read", "applied", "rejected")] == [3, 2, 1]
+    assert [second[name] for name in ("read", "duplicate", "rejected")] == [3, 2, 1]
+    assert len(rapport("rejected", "list", "--json").json) == 1
+    again = rapport("rejected", "replay", "--json").json
+    assert (again["read"], again["cut"]) == (0, 1)
+
+
+def test_options_that_cannot_be_are_told(here, rapport):
+    for option, value, said in (
+        ("--encoding", "latin-99", "no such encoding"),
+        ("--delimiter", ";;", "one character"),
+        ("--quote", '""', "one character"),
+    ):
+        ended = rapport("import", "orders.csv", "--sql", "orders.sql", option, value)
+        assert ended.code == 2
+        assert said in ended.err
