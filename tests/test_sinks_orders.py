@@ -49,8 +49,8 @@ def read_in_sql(macros: duckdb.DuckDBPyConnection, values: list[Any]) -> list[tu
     documents = [orjson.dumps({"a": value}).decode() for value in values]
     return rows(
         macros,
-        "SELECT money(each -> '$.a'), code_in(each -> '$.a'), coalesce(stated(each -> '$.a'), false)"
-        " FROM (SELECT unnest(CAST(? AS JSON[])) AS each)",
+        "SELECT says.amount, says.code, says.stated FROM (SELECT unnest(amounts_in(["
+        " each -> '$.a' FOR each IN CAST(? AS JSON[])])) AS says)",
         documents,
     )
 

@@ -44,40 +44,6 @@ CREATE TEMP MACRO digits(number) AS
         THEN translate(number, ', .''', '.')
     END;
 
--- The amount a text states, or NULL; money() rounds it at the sixth decimal, half away from zero. Never by way of a
--- float. DECIMAL(37, 19) ends where money does, at 10^18.
-CREATE TEMP MACRO money_text(written) AS
-    CASE
-        WHEN length(written) > 40 THEN NULL
-        WHEN regexp_full_match(written, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?')
-        THEN TRY_CAST(written AS DECIMAL(37, 19))
-        ELSE TRY_CAST(
-            digits(
-                translate(
-                    regexp_replace(
-                        regexp_replace(written, written_amount(), '\1\3\4'),
-                        '[\t-\r\x{a0}\x{2007}\x{2009}\x{202f}]',
-                        ' ',
-                        'g'
-                    ),
-                    '’−',
-                    '''-'
-                )
-            ) AS DECIMAL(37, 19)
-        )
-    END;
-
--- The amount that a JSON value states.
-CREATE TEMP MACRO money(value) AS
-    CAST(
-        CASE json_type(value)
-            WHEN 'VARCHAR' THEN money_text(value ->> '$')
-            WHEN 'DOUBLE' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
-            WHEN 'UBIGINT' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
-            WHEN 'BIGINT' THEN TRY_CAST(CAST(value AS VARCHAR) AS DECIMAL(37, 19))
-        END AS DECIMAL(28, 6)
-    );
-
 -- Whether a JSON value says anything: null and blank text say as little as a field that is not there.
 CREATE TEMP MACRO stated(value) AS
     CASE json_type(value)
@@ -96,14 +62,57 @@ CREATE TEMP MACRO currency_in(value) AS
 CREATE TEMP MACRO code_of(units) AS
     CASE WHEN starts_with(units, '€') THEN 'EUR' ELSE upper(nullif(left(units, 3), '')) END;
 
--- The currency that an amount's text names by its code, or by the sign of the euro.
-CREATE TEMP MACRO code_in(value) AS
-    CASE
-        WHEN json_type(value) = 'VARCHAR'
-        AND length(value ->> '$') <= 40
-        AND regexp_matches(value ->> '$', written_amount())
-        THEN code_of(regexp_replace(value ->> '$', written_amount(), '\2\5'))
-    END;
+-- What JSON values say as amounts, an entry each: whether it says anything, the amount, the currency that its text names
+-- by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never by way of a
+-- float. DECIMAL(37, 19) ends where money does, at 10^18. Large regular expressions are costly wherever they stand, so
+-- all amounts of an event are read at once.
+CREATE TEMP MACRO amounts_in(json_values) AS
+    list_transform(
+        list_transform(
+            list_transform(
+                json_values,
+                lambda value : {
+                    'stated': coalesce(stated(value), false),
+                    'text': CASE WHEN json_type(value) = 'VARCHAR' THEN value ->> '$' END,
+                    'number': CASE
+                        WHEN json_type(value) IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN CAST(value AS VARCHAR)
+                        WHEN regexp_full_match(value ->> '$', '[0-9]{1,36}([.][0-9]{1,3})?') THEN value ->> '$'
+                    END
+                }
+            ),
+            lambda said : {
+                'stated': said.stated,
+                'number': said.number,
+                'written': CASE
+                    WHEN said.number IS NULL AND length(said.text) <= 40
+                    THEN regexp_extract(said.text, written_amount(), ['sign', 'code', 'sign_2', 'number', 'code_2'])
+                END
+            }
+        ),
+        lambda said : {
+            'stated': said.stated,
+            'amount': CAST(
+                TRY_CAST(
+                    coalesce(
+                        said.number,
+                        digits(
+                            translate(
+                                regexp_replace(
+                                    said.written.sign || said.written.sign_2 || said.written.number,
+                                    '[\t-\r\x{a0}\x{2007}\x{2009}\x{202f}]',
+                                    ' ',
+                                    'g'
+                                ),
+                                '’−',
+                                '''-'
+                            )
+                        )
+                    ) AS DECIMAL(37, 19)
+                ) AS DECIMAL(28, 6)
+            ),
+            'code': code_of(said.written.code || said.written.code_2)
+        }
+    );
 
 CREATE TEMP MACRO share_in_millionths(product, whole) AS
     CASE

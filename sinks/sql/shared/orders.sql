@@ -14,27 +14,25 @@ CREATE TEMP MACRO id_text(value) AS
         WHEN 'DOUBLE' THEN whole_text(TRY_CAST(CAST(value AS VARCHAR) AS DOUBLE))
     END;
 
--- What a list of products says, an entry each. Its value is price times quantity; it is NULL where there is no price,
--- or where one of both cannot be read: then it is `unreadable`. A missing quantity is 1.
-CREATE TEMP MACRO products_in(products) AS
+-- What a list of products says, an entry each, with what their prices and quantities come to as amounts. Its value is
+-- price times quantity; it is NULL where there is no price, or where one of both cannot be read: then it is
+-- `unreadable`. A missing quantity is 1.
+CREATE TEMP MACRO products_of(entries, prices, quantities) AS
     list_transform(
         list_transform(
             list_transform(
-                json_transform(
-                    products, '[{"product_id": "JSON", "sku": "JSON", "price": "JSON", "quantity": "JSON"}]'
-                ),
-                lambda said : {
-                    'key': coalesce(id_text(said.product_id), id_text(said.sku)),
-                    'has_price': stated(said.price),
-                    'price': money(said.price),
-                    'quantity': CASE WHEN stated(said.quantity) THEN money(said.quantity) ELSE 1 END
+                list_zip(entries, prices, quantities),
+                lambda product : {
+                    'key': coalesce(id_text(product[1].product_id), id_text(product[1].sku)),
+                    'price': product[2],
+                    'quantity': CASE WHEN product[3].stated THEN product[3].amount ELSE 1 END
                 }
             ),
             lambda product : {
                 'key': product.key,
-                'has_price': product.has_price,
+                'has_price': product.price.stated,
                 'quantity': product.quantity,
-                'value': TRY_CAST(TRY(product.price * product.quantity) AS DECIMAL(30, 12))
+                'value': TRY_CAST(TRY(product.price.amount * product.quantity) AS DECIMAL(30, 12))
             }
         ),
         lambda product : {
