@@ -21,8 +21,9 @@ cluster: $(VENV)/.dev ## a Kafka cluster of this machine with the demo running t
 	@$(BIN)/python -m rapport.demo.cluster
 
 # Many tests wait for a broker: four at once keep two cores busy.
+# Its hundreds of processes start sooner where Python may keep what it compiled.
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.dev ## 300,000 events while workers, sinks and the broker fail; RAPPORT_SEED repeats a run
 	$(BIN)/python tests/stream_chaos.py

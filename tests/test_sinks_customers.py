@@ -121,20 +121,21 @@ def traits_of(connection: duckdb.DuckDBPyConnection) -> Mapping[str, Any]:
 
 
 def test_the_newest_trait_wins_in_any_order_of_arrival(tmp_path):
-    facts = [
-        identify(U1, "m1", NINE, {"plan": "free", "name": "Ada", "nested": {"a": [1.10, None]}}),
-        identify(U1, "m2", TEN, {"plan": "pro", "big": 12345678901234567}),
-        identify(ANON, "m3", TEN, {"plan": "gold", "name": None}),
-        event(U1, message_id="m4", type_="group", when=NOON, traits={"plan": "no"}),
-    ]
-    for number, permuted in enumerate(itertools.permutations(facts)):
-        connection = published(tmp_path / str(number), facts=permuted, identity=[merge(1, U1, ANON, [ANON])])
-        assert traits_of(connection) == {
-            "plan": "gold",
-            "name": None,
-            "nested": {"a": [1.1, None]},
-            "big": 12345678901234567,
-        }
+    """A customer for each order."""
+    facts, identity = [], []
+    for number, order_of_arrival in enumerate(itertools.permutations(range(4)), 1):
+        user, device = f"user_id:{number}", f"anonymous_id:{number}"
+        said = [
+            identify(user, f"{number}-1", NINE, {"plan": "free", "name": "Ada", "nested": {"a": [1.10, None]}}),
+            identify(user, f"{number}-2", TEN, {"plan": "pro", "big": 12345678901234567}),
+            identify(device, f"{number}-3", TEN, {"plan": "gold", "name": None}),
+            event(user, message_id=f"{number}-4", type_="group", when=NOON, traits={"plan": "no"}),
+        ]
+        facts += [said[place] for place in order_of_arrival]
+        identity.append(merge(number, user, device, [device]))
+    found = rows(published(tmp_path, facts=facts, identity=identity), "SELECT traits FROM mart.dim_customer")
+    newest = {"plan": "gold", "name": None, "nested": {"a": [1.1, None]}, "big": 12345678901234567}
+    assert [json.loads(traits) for (traits,) in found] == [newest] * 24
 
 
 @pytest.mark.parametrize("calls", [1, 2])
