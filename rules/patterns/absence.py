@@ -134,6 +134,7 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
     are `before_active`, and none where the rule has opened one of the same key since.
     """
     heard: dict[str, tuple[Rule, list[_Step]]] = {}
+    armed = set()  # the others open nothing
     for at, sequence, message_id, signals in history:
         for signal in signals:
             rule = rules.get(signal[0])
@@ -143,12 +144,16 @@ def open_runs(rules: Mapping[str, Rule], history: Iterable[Entry], since: Mappin
             if found is None:
                 found = heard[rule.name] = (rule, [])
             role = signal[1]
+            if role == ARMS:
+                armed.add(rule.name)
             rank = 0 if rule.closes_itself else role
             found[1].append((at, rank, sequence, message_id, role != CLOSES, signal))
     runs: list[Run] = []
-    for rule, steps in heard.values():
+    for name, (rule, steps) in heard.items():
+        if name not in armed:
+            continue
         steps.sort()
-        began = since.get(rule.name, 0)
+        began = since.get(name, 0)
         now = _runs(rule, steps if not began else [step for step in steps if not _earlier(step, began)], False)
         runs += now.values()
         if began:
