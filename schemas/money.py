@@ -31,6 +31,17 @@ CURRENCIES = (
 ).split()
 """Codes of ISO 4217, which an amount's text may name. Other words of three letters, like `mio`, make it no amount."""
 
+_DECIMALS = {
+    unit: decimals
+    for decimals, units in (
+        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+        (3, "BHD IQD JOD KWD LYD OMN TND"),
+        (4, "CLF UYW"),
+    )
+    for unit in units.split()
+}
+"""Decimals of a currency (ISO 4217), where they are not two."""
+
 _GAP = "[\t-\r \u00a0\u2007\u2009\u202f]"
 _MINUS = "[+\u2212-]?"
 _CODE = f"(?i:{'|'.join(CURRENCIES)})|€"
@@ -145,6 +156,16 @@ def text(number: Decimal) -> str:
     if "." in shown:
         shown = shown.rstrip("0").rstrip(".")
     return "0" if shown in ("-0", "") else shown
+
+
+def as_written(shown: str, unit: str | None) -> str:
+    """An amount with the decimals of its currency (two where that is not known), and more only where it has more.
+
+    `1234.500000` EUR is `1234.50`, 1000 JPY stay `1000`.
+    """
+    whole, _, decimals = shown.partition(".")
+    decimals = decimals.rstrip("0").ljust(_DECIMALS.get(unit or "", 2), "0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def exact(shown: str) -> Decimal:

@@ -115,6 +115,18 @@ def ndjson(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty data folder that has been published, to be read only."""
+    from stream.core.plan import Plan
+    from stream.embedded.engine import Engine
+
+    folder = tmp_path_factory.mktemp("published") / "data"
+    with Engine.open(folder, Plan()) as engine:
+        engine.publish()
+    return folder
+
+
+@pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One Kafka broker for all tests of this run, in however many processes; each keeps to topics with its `prefix`."""
     base = tmp_path_factory.getbasetemp()

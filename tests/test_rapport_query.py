@@ -17,16 +17,9 @@ SQL = (
 )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """An empty data folder that has been published."""
-    from stream.core.plan import Plan
-    from stream.embedded.engine import Engine
-
-    folder = tmp_path_factory.mktemp("query") / "data"
-    with Engine.open(folder, Plan()) as engine:
-        engine.publish()
-    return folder
+@pytest.fixture
+def data(published):
+    return published
 
 
 def test_json_keeps_numbers_exact(rapport, data):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka, remark
+from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka, remark, sql_of
 from rapport.commands.options import cluster as named
 from rapport.commands.options import key as identifier
 
@@ -80,11 +80,22 @@ def find(
 
 
 def query(
-    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One statement; it can only read.")] = None,
+    sql: Annotated[
+        str | None,
+        typer.Argument(metavar="SQL", help="One statement, which can only read; - reads it from standard input."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", metavar="FILE", help="The statement is in a file.")
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", metavar="table|csv|json|parquet", help="How to write the rows.")
     ] = "table",
-    tables: Annotated[bool, typer.Option("--tables", help="Describe every table and column instead.")] = False,
+    safe: Annotated[
+        bool, typer.Option("--safe", help="CSV for spreadsheets: no text of a customer can be a formula there.")
+    ] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Describe every table and column instead, or the table named for SQL.")
+    ] = False,
     data: Data = DATA,
     json: Json = False,
 ) -> None:
@@ -95,14 +106,20 @@ def query(
     chosen = "json" if json else format_
     if chosen not in query_result.FORMATS:
         raise UsageError(f"--format {chosen}: write one of {', '.join(query_result.FORMATS)}")
-    if tables == (sql is not None):
-        raise UsageError('write a query, as in: rapport query "FROM mart.dim_customer LIMIT 5"; or --tables')
+    if safe and chosen != "csv":
+        raise UsageError("--safe is about spreadsheets: add --format csv")
+    if tables and file is None:
+        query_result.describe(data, sql, chosen)
+        remark(data)
+        return
+    if tables or (sql is None) == (file is None):
+        raise UsageError(
+            'write one query, as in: rapport query "FROM mart.dim_customer LIMIT 5"; or --file FILE; or --tables'
+        )
     if chosen == "parquet" and sys.stdout.isatty():
         raise UsageError(
             "Parquet is not for a terminal; send it to a file: rapport query ... --format parquet > rows.parquet"
         )
-    if sql is None:
-        query_result.describe(data, chosen)
-    else:
-        query_result.run(data, sql, chosen)
+    asked = sql_of(file or "-") if sql in (None, "-") else sql
+    query_result.run(data, asked, chosen, safe)
     remark(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,19 @@ def key(text: str) -> str:
     if not (colon and type_.strip() and value.strip()):
         raise UsageError(f"{text!r} is no identifier; write TYPE:VALUE, for example email:ann@example.com")
     return key_of(type_.strip(), value.strip())
+
+
+def sql_of(file: str) -> str:
+    """The SQL in a file; `-` is standard input. Raises InputError where it cannot be read."""
+    from schemas.errors import InputError
+
+    try:
+        read = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return read.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8: save it as UTF-8 text.") from error
 
 
 def from_kafka(origin: str, brokers: str | None) -> bool:

@@ -6,6 +6,7 @@ Takes what `lookup` found and lays it out; knows no store. Every value of the cu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from rich.columns import Columns
@@ -14,6 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from rapport.terminal.output import fields, minute, plain, table
+from schemas.money import as_written
 
 RECENT = 12
 TRAITS = 30
@@ -50,14 +52,13 @@ def name_of(customer: Mapping[str, Any]) -> str:
 
 def money(amounts: Mapping[str, str]) -> str:
     """`{"EUR": "1234.5"}` as `1,234.50 EUR`."""
-    return ", ".join(f"{_amount(amount)} {currency}".strip() for currency, amount in amounts.items()) or "0.00"
+    return (
+        ", ".join(f"{_amount(amount, currency)} {currency}".strip() for currency, amount in amounts.items()) or "0.00"
+    )
 
 
-def _amount(amount: str | None) -> str:
-    if amount is None:
-        return "unknown"
-    whole, _, cents = amount.partition(".")
-    return f"{int(whole):,}.{cents.ljust(2, '0')}" if whole not in ("-0", "") else f"{whole}.{cents.ljust(2, '0')}"
+def _amount(amount: str | None, currency: str | None) -> str:
+    return "unknown" if amount is None else f"{Decimal(as_written(amount, currency)):,f}"
 
 
 def _revenue(orders: Mapping[str, Any]) -> str:
@@ -107,7 +108,7 @@ def _orders(orders: Mapping[str, Any]) -> RenderableType:
             (
                 each["order_id"],
                 minute(each["at"]),
-                _amount(each["amount"]),
+                _amount(each["amount"], each["currency"]),
                 _refunded(each),
                 each["currency"],
             )
@@ -118,7 +119,7 @@ def _orders(orders: Mapping[str, Any]) -> RenderableType:
 
 def _refunded(order: Mapping[str, Any]) -> str:
     """What went back: in the order's currency, which the next column names, and in others."""
-    own = "" if order["refunded"] == "0" else _amount(order["refunded"])
+    own = "" if order["refunded"] == "0" else _amount(order["refunded"], order["currency"])
     other = money(order["refunded_other"]) if order["refunded_other"] else ""
     return ", ".join(part for part in (own, other) if part)
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rapport.process.signals import interruptible
+from rapport.terminal.layout import Column, lines
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)}
@@ -28,7 +29,10 @@ PIPED_WIDTH = 120
 
 
 def _console(stderr: bool) -> Console:
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    """No colours in a pipe, whatever FORCE_COLOR says: programs read what comes out of it."""
+    stream = sys.stderr if stderr else sys.stdout
+    piped = stream is None or not stream.isatty()
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, force_terminal=False if piped else None)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPED_WIDTH
     return made
@@ -71,6 +75,22 @@ def show(*renderables: RenderableType) -> None:
     for each in renderables:
         shown = plain(each) if isinstance(each, str) else each
         out.print(shown, soft_wrap=isinstance(shown, Text))
+
+
+def show_rows(columns: Sequence[Column], rows: Iterable[Sequence[object]], upright: bool = True) -> None:
+    """Rows for a person. In a pipe no value is broken; without COLUMNS, or where the rows may not be shown `upright`, a
+    table is as wide as it needs to be there."""
+    cells = [[plain(cell).plain for cell in row] for row in rows]
+    width = _width() if upright or out.is_terminal else None
+    for line in lines(columns, cells, width, wraps=out.is_terminal):
+        out.print(Text(line.text, style="dim" if line.heading else ""), soft_wrap=True)
+
+
+def _width() -> int | None:
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    return out.width if out.is_terminal else None
 
 
 def emit(value: object) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,23 +18,35 @@ from duckdb.sqltypes import DuckDBPyType
 
 from rapport.customers import queries
 from rapport.terminal import output, values
+from rapport.terminal.layout import Column
+from schemas.errors import QueryError
+from schemas.money import as_written
+from schemas.nearest import nearest
 from sinks.marts import query
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a formula begins; the last four are the full-width forms of the first four."""
 _TO_QUOTE = re.compile(r'[",\r\n]')
 
+DESCRIBED = (Column("column"), Column("type"), Column("", prose=True))
 SHOWN = 200
 """Rows of a table on the terminal."""
 
 
-def run(data: Path, sql: str, format_: str) -> None:
-    """Writes the rows of one SELECT to stdout. Raises QueryError."""
-    FORMATS[format_](data, sql)
+def run(data: Path, sql: str, format_: str, safe: bool) -> None:
+    """Writes the rows of one SELECT to stdout; with `safe` as CSV without formulas. Raises QueryError."""
+    if safe:
+        _csv(data, sql, _harmless)
+    else:
+        FORMATS[format_](data, sql)
 
 
-def describe(data: Path, format_: str) -> None:
-    """Writes every table with its columns: as tables, or as JSON."""
+def describe(data: Path, name: str | None, format_: str) -> None:
+    """Writes one table or every one with its columns, as tables or as JSON. Raises QueryError where it is not there."""
     with queries.opened(data) as connection:
         tables = query.describe(connection)
+    if name is not None:
+        tables = _named(tables, name)
     if format_ == "json":
         columns = ("name", "type", "comment")
         output.emit(
@@ -48,8 +61,20 @@ def describe(data: Path, format_: str) -> None:
         )
         return
     for each in tables:
-        shown = ((column.name, column.type, column.comment) for column in each.columns)
-        output.show(output.plain(f"{each.name}  {each.comment}"), output.table("", ("column", "type", ""), shown), "")
+        output.show(output.plain(f"{each.name}  {each.comment}"))
+        output.show_rows(DESCRIBED, [astuple(column) for column in each.columns], upright=False)
+        output.show("")
+
+
+def _named(tables: Sequence[query.Table], name: str) -> Sequence[query.Table]:
+    """Those of this name, with or without its schema."""
+    known = {each.name: each.name for each in tables} | {each.name.partition(".")[2]: each.name for each in tables}
+    found = [each for each in tables if name.lower() in (each.name, each.name.partition(".")[2])]
+    if not found:
+        near = nearest(name.lower(), known)
+        hint = f"did you mean {known[near]}?" if near else "rapport query --tables lists all."
+        raise QueryError(f"There is no table {name!r}: {hint}")
+    return found
 
 
 @contextmanager
@@ -68,19 +93,42 @@ def _rows(result: query.Result, form: Callable[[DuckDBPyType, bool], values.Form
 def _table(data: Path, sql: str) -> None:
     with _asked(data, sql) as result:
         rows = _rows(result, values.as_text)
-        names = [f">{name}" if type_.id in values.NUMBERS else name for name, type_ in result.columns]
-        output.show(output.table("", names, islice(rows, SHOWN)))
+        columns = [
+            Column(name, right=type_.id in values.NUMBERS, prose=values.is_json(type_) or type_.id == "varchar")
+            for name, type_ in result.columns
+        ]
+        output.show_rows(columns, map(_money_form(result), islice(rows, SHOWN)))
         if next(rows, None) is not None:
             output.say(f"The first {SHOWN} rows; all of them: --format csv, json or parquet.")
 
 
-def _csv(data: Path, sql: str) -> None:
-    """NULL is nothing between two commas, an empty text is `""`."""
+def _money_form(result: query.Result) -> Callable[[tuple[Any, ...]], Sequence[Any]]:
+    """What gives the amounts of a row, its decimals, the digits of the currency that stands in the same row."""
+    names = [name.lower() for name, _ in result.columns]
+    if "currency" not in names:
+        return tuple
+    unit = names.index("currency")
+    amounts = {place for place, (_, type_) in enumerate(result.columns) if type_.id == "decimal"}
+    return lambda row: [
+        as_written(value, row[unit]) if place in amounts and value is not None else value
+        for place, value in enumerate(row)
+    ]
+
+
+def _csv(data: Path, sql: str, told: Callable[[str], str] = str) -> None:
+    """NULL is nothing between two commas, an empty text is `""`. What is no number is written as `told` says."""
     write = sys.stdout.buffer.write
     with _asked(data, sql) as result:
-        header = tuple(name for name, _ in result.columns)
+        header = [told(name) for name, _ in result.columns]
+        texts = {place for place, (_, type_) in enumerate(result.columns) if type_.id not in values.NUMBERS}
         for row in chain([header], _rows(result, values.as_text)):
-            write(",".join(map(_csv_cell, row)).encode() + b"\n")
+            cells = (told(cell) if place in texts and cell else cell for place, cell in enumerate(row))
+            write(",".join(map(_csv_cell, cells)).encode() + b"\n")
+
+
+def _harmless(cell: str) -> str:
+    """With an apostrophe before what a spreadsheet would take for a formula (OWASP, CSV Injection)."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _csv_cell(value: str | None) -> str:
