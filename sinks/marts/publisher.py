@@ -113,6 +113,7 @@ def _build(
         "temp_directory": str(staged.with_name("spill")),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
+        "parquet_metadata_cache": True,  # every view and table asks the same files what they hold
     }
     try:
         with places.linked(lake_root) as lake, duckdb.connect(str(staged), config=config) as connection:
