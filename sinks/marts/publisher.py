@@ -113,13 +113,13 @@ def _build(
         "temp_directory": str(staged.with_name("spill")),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
-        "parquet_metadata_cache": True,  # every view and table asks the same files what they hold
     }
     try:
         with places.linked(lake_root) as lake, duckdb.connect(str(staged), config=config) as connection:
             places.read_from(connection, lake)
             connection.execute(
-                "SET TimeZone = 'UTC'; SET enable_progress_bar = false; BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart"
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET parquet_metadata_cache = true;"
+                " BEGIN; CREATE SCHEMA raw; CREATE SCHEMA mart"
             )
             _publish_positions(connection, _positions(lake_root, manifests))
             for topic in OUTPUTS:
