@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from profiles import identifiers
@@ -65,6 +68,40 @@ def test_a_newer_folder_a_bad_plan_and_no_folder_are_told(rapport, data, tmp_pat
     assert findings(rapport, data)[1]["store"]["verdict"] == "fail"
     assert findings(rapport, tmp_path / "none")[0] == 1
     assert not (tmp_path / "none").exists()
+
+
+WRITES = """
+import duckdb, os, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE mine AS SELECT 1 AS x")
+if sys.argv[2] == "clean":
+    connection.close()
+print("written", flush=True)
+sys.stdin.read()
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("how", ["dies", "clean"])
+def test_what_another_program_does_to_the_published_file_is_told_and_mended(rapport, data, how):
+    def told():
+        code, found = findings(rapport, data)
+        assert (code, found["published"]["advice"]) == (0, "rapport publish writes it anew")
+        return found["published"]["found"]
+
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES, data / PUBLISHED, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"written\n"
+        if how == "dies":
+            assert "open for writing in another program" in told()
+            asked = rapport("query", "SELECT 1", "--data", data)
+            assert (asked.code, "open for writing in another program" in asked.err) == (1, True)
+        other.communicate(b"")
+    assert "was written to by another program" in told()
+    assert rapport("query", "SELECT count(*) AS n FROM fct_event", "--data", data, "--json").json == [{"n": 1}]
+    assert rapport("publish", "--data", data).code == 0
+    assert findings(rapport, data) == (0, {})
 
 
 def test_compaction_keeps_every_row(rapport, data, ndjson):

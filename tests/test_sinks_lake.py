@@ -291,6 +291,7 @@ def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException
     monkeypatch.setattr(Path, "replace", stopped(Path.replace))
     monkeypatch.setattr(Path, "unlink", stopped(Path.unlink))
     monkeypatch.setattr(Path, "mkdir", stopped(Path.mkdir))
+    monkeypatch.setattr(Path, "symlink_to", stopped(Path.symlink_to))
 
 
 def test_a_crash_at_any_step_of_a_flush_loses_and_doubles_nothing(tmp_path):

@@ -146,7 +146,7 @@ def test_triggers_and_rule_decisions_are_kept_whole(tmp_path):
 
 @pytest.mark.parametrize(
     ("payload", "shown"),
-    [(b'{"a": \xc3\xbc', '{"a": ü'), (b"\xff{", "/3s="), (b"a\x00b", "YQBi"), (b"", "")],
+    [(b'{"a": \xc3\xbc', '{"a": ü'), (b"\xff{", "/3s="), (b"a\x00b", "YQBi"), (b"", ""), (b"\xed\xa0\x80", "7aCA")],
 )
 def test_refused_input_is_readable_and_exact(tmp_path, payload, shown):
     connection = published(tmp_path, rejected=[rejected(payload, value="v")])

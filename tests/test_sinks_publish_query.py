@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -15,10 +17,11 @@ import pytest
 from schemas.errors import DataFolderError, FolderBusy, FolderUnwritable, QueryError
 from schemas.events import Channel
 from sinks.lake.chain import Lake
-from sinks.marts import publisher
+from sinks.marts import generations, publisher
 from sinks.marts.publisher import is_current, publish
 from sinks.marts.query import Table, describe, published, run
 from sinks_samples import event, full_disk, merge, take
+from test_sinks_lake import Stop, stopping_at
 
 
 @pytest.fixture
@@ -66,7 +69,12 @@ def test_publishing_reports_and_leaves_only_the_file(tmp_path, target, lake):
     report = publish(lake.root, target)
     assert (report.events, report.customers, report.orders) == (3, 1, 0)
     assert report.bytes == target.stat().st_size
-    assert {path.name for path in tmp_path.iterdir()} == {"it's a lake", "rapport.duckdb", "rapport.duckdb.lock"}
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.duckdb*")} == {
+        "rapport.duckdb",
+        "rapport.duckdb.lock",
+        "published/rapport-1/rapport.duckdb",
+    }
+    assert report.bytes > (tmp_path / "rapport.duckdb").lstat().st_size
 
 
 def test_a_reader_keeps_its_file_while_a_new_one_comes(target, lake):
@@ -132,6 +140,114 @@ def test_a_read_only_folder_is_told_plainly(target, lake, monkeypatch):
     monkeypatch.setattr(publisher.durable, "sync_file", refuse)
     with pytest.raises(FolderUnwritable, match="write permission"):
         publish(lake.root, target)
+
+
+# --- other programs ---------------------------------------------------------------------------------------------------
+
+WRITES = """
+import duckdb, os, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE mine AS SELECT 1 AS x; DELETE FROM mart.dim_customer")
+print("written", flush=True)
+sys.stdin.read()
+connection.execute("INSERT INTO mine VALUES (2)")
+os._exit(9)
+"""
+
+
+def add_customer(lake: Lake) -> None:
+    first = lake.chains["facts"].next_offset
+    take(lake, "facts", first, [event(f"user_id:{first}", message_id=f"m{first}")])
+    lake.flush()
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_somebody_elses_writing_reaches_no_later_publication(target, lake, dies):
+    """A program writes to the published file and dies without a word: before the next publication, or after it."""
+    publish(lake.root, target)
+    add_customer(lake)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"written\n"
+        with pytest.raises(QueryError, match="lock"):
+            described(target, lake.root)
+        if dies == "before":
+            other.communicate(b"")
+            assert generations.logs(target)
+        publish(lake.root, target)
+        if dies == "after":
+            other.communicate(b"")
+    assert is_current(lake.root, target)
+    assert generations.logs(target) == []
+    assert asked(target, lake, "SELECT count(*) AS n FROM dim_customer") == [{"n": "2"}]
+    assert "main.mine" not in {table.name for table in described(target, lake.root)}
+    publish(lake.root, target)
+    publish(lake.root, target)
+    assert not [path for path in generations.folder(target).rglob("*") if "wal" in path.name]
+
+
+def test_an_earlier_tools_log_beside_the_link_is_removed_with_the_next_publication(target, lake):
+    """DuckDB before 1.5 keeps it there; a later one would take it for the new file's own."""
+    publish(lake.root, target)
+    log = target.with_name("rapport.duckdb.wal")
+    log.write_bytes(b"of the old file")
+    publish(lake.root, target)
+    assert not log.exists()
+
+
+def test_old_publications_go_but_the_one_before(target, lake):
+    for _ in range(4):
+        publish(lake.root, target)
+    held = sorted(path.name for path in generations.folder(target).iterdir())
+    assert held == ["rapport-3", "rapport-4"]
+    assert target.resolve().parent.name == held[-1]
+
+
+def test_a_plain_file_of_an_earlier_release_or_of_a_copy_is_replaced(target, lake):
+    publish(lake.root, target)
+    content = target.read_bytes()
+    target.unlink()
+    target.write_bytes(content)
+    assert is_current(lake.root, target)
+    publish(lake.root, target)
+    assert target.is_symlink()
+    assert is_current(lake.root, target)
+
+
+def test_a_crash_at_any_step_of_a_publication_leaves_the_old_or_the_new_one(tmp_path, target, lake, monkeypatch):
+    publish(lake.root, target)
+    add_customer(lake)
+    publish(lake.root, newer := tmp_path / "newer.duckdb")
+
+    def build(staged, *_):
+        shutil.copy(newer, staged)
+        return 0, 0, 0
+
+    monkeypatch.setattr(publisher, "_build", build)
+    finished, step, seen = False, 0, set()
+    while not finished:
+        crashed = tmp_path / str(step) / target.name
+        shutil.copytree(tmp_path / "published", crashed.parent / "published")
+        crashed.symlink_to("published/rapport-1/rapport.duckdb")
+        log = crashed.with_name("rapport.duckdb.wal")
+        log.write_bytes(b"of somebody who wrote to the old one")
+        with pytest.MonkeyPatch.context() as patch:
+            stopping_at(patch, step)
+            try:
+                publish(lake.root, crashed)
+                finished = True
+            except Stop:
+                pass
+        seen.add(shown := is_current(lake.root, crashed))
+        assert not (shown and log.exists())
+        log.unlink(missing_ok=True)
+        assert asked(crashed, lake, "SELECT count(*) AS n FROM dim_customer") == [{"n": "2" if shown else "1"}]
+        publish(lake.root, crashed)
+        assert is_current(lake.root, crashed)
+        step += 1
+    assert seen == {False, True}
+    assert step > 8
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------

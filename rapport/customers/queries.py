@@ -40,7 +40,7 @@ def opened(data: Path, writes: Path | None = None) -> Iterator[DuckDBPyConnectio
             connection = stack.enter_context(published(target, data / LAKE, writes))
             connection.execute("SELECT 1 FROM raw.publication LIMIT 0")
         except (QueryError, duckdb.Error) as error:
-            raise _damaged(data) from error
+            raise NotPublished(f"{target} {shut(error)}: {_anew(data)}.") from error
         yield connection
 
 
@@ -81,8 +81,10 @@ def rows(
             ) from error
 
 
-def _damaged(data: Path) -> NotPublished:
-    return NotPublished(f"{data / PUBLISHED} is damaged: {_anew(data)}.")
+def shut(error: BaseException | None) -> str:
+    """Why the published file could not be opened, by the cause of NotPublished."""
+    held = error is not None and places.locked(error.__cause__)
+    return "is open for writing in another program, which keeps others out" if held else "is damaged"
 
 
 def _anew(data: Path) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from rapport.customers import queries
 from rapport.plan import folder as plan_folder
 from rapport.replay.sort import SCRATCH
-from schemas.errors import DataFolderError, PlanError, RapportError, RowError
+from schemas.errors import DataFolderError, NotPublished, PlanError, RapportError, RowError
 from schemas.topics import OUTPUTS
 from sinks.lake import manifest
+from sinks.marts import generations
 from sinks.marts.publisher import is_current, published_positions, shows_all
 from stream.embedded.reader import Reader
 from stream.embedded.store import LAKE, PUBLISHED
@@ -170,14 +172,30 @@ def _lake(data: Path) -> Iterator[Finding]:
 
 
 def _published(data: Path) -> Iterator[Finding]:
-    if is_current(data / LAKE, data / PUBLISHED):
+    found = _short_of(data / LAKE, data / PUBLISHED) if (data / PUBLISHED).is_file() else "does not exist"
+    if found:
+        yield Finding("published", Verdict.warn, f"{PUBLISHED} {found}", "rapport publish writes it anew")
+    else:
         yield Finding("published", Verdict.ok, f"{PUBLISHED} shows all of the lake")
-        return
-    found = f"{PUBLISHED} does not show all of the lake"
-    if shows_all(data / LAKE, data / PUBLISHED):
-        old = listed(sorted({lake for *_, lake in published_positions(data / PUBLISHED) or ()}))
-        found = f"{PUBLISHED} was published elsewhere: other tools look for the Parquet in {old}"
-    yield Finding("published", Verdict.warn, found, "rapport publish writes it anew")
+
+
+def _short_of(lake: Path, target: Path) -> str:
+    """What the published file lacks, for Rapport or for other tools; empty where nothing."""
+    try:
+        with queries.opened(target.parent):
+            pass
+    except NotPublished as error:
+        return queries.shut(error.__cause__)
+    if not shows_all(lake, target):
+        return "does not show all of the lake"
+    if not is_current(lake, target):
+        old = listed(sorted({place for *_, place in published_positions(target) or ()}))
+        return f"was published elsewhere: other tools look for the Parquet in {old}"
+    if left := generations.logs(target):
+        return f"was written to by another program, and what it wrote lies in {left[0].name}: others may read that, too"
+    if generations.written_since(target):
+        return "was written to by another program, or copied, since it was published"
+    return ""
 
 
 def _leftovers(data: Path) -> Iterator[Finding]:

@@ -65,6 +65,11 @@ def writable(database: Path) -> Iterator[Path]:
         copyfile(folder / database.name, database)
 
 
+def locked(error: BaseException | None) -> bool:
+    """Whether a database could not be opened because another program has it open for writing."""
+    return "Could not set lock" in str(error)
+
+
 def told(error: Exception) -> str:
     """The text of an error with the lake's files as they are named below the data folder."""
     return _LINKS.sub("", str(error))

@@ -1,9 +1,9 @@
 """The publisher: the lake's Parquet becomes `rapport.duckdb`, swapped in whole.
 
 It reads what the manifests name, never a folder listing, and never touches the file that readers have open: a new one
-is built beside it and takes its place in one rename. What is large stays in Parquet behind views with absolute paths;
-what is looked up (customers, identifiers, orders) is a table. Rapport's own commands tell the views where the lake is
-now (`sinks.marts.places`), so they read a folder that was moved or copied.
+is built at a new place, then `rapport.duckdb`, a link, points there (`sinks.marts.generations`). What is large stays in
+Parquet behind views with absolute paths; what is looked up (customers, identifiers, orders) is a table. Rapport's own
+commands tell the views where the lake is now (`sinks.marts.places`), so they read a folder that was moved or copied.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
 from sinks.lake import durable, manifest
 from sinks.lake.manifest import DataFile, Manifest
-from sinks.marts import models, places
+from sinks.marts import generations, models, places
 
 BUILD_MEMORY = "512MB"
 """What DuckDB may hold while it builds; beyond it spills to disk."""
 BUILD_THREADS = 2
+READABLE_SINCE = "v1.2.0"
+"""The earliest DuckDB that opens what is published; a test asks it and those after it."""
 
 _SQL_TYPES = {INSTANT: "TIMESTAMP", JSON: "JSON", TEXTS: "VARCHAR[]", pa.int64(): "BIGINT", pa.binary(): "BLOB"}
 
@@ -55,15 +57,15 @@ def publish(lake_root: Path, target: Path) -> PublishReport:
     started = time.perf_counter()
     lake_root, target = lake_root.absolute(), target.absolute()
     with durable.as_folder_error(target):
-        durable.make_folder(target.parent)
+        durable.make_folder(generations.folder(target))
         with _only_publisher(target), _workspace(target) as workspace:
+            generations.remove_old(target)
             staged = workspace / target.name
             with places.writable(staged) as built:
                 counts = _build(built, target.parent, lake_root, _manifests(lake_root))
             durable.sync_file(staged)
             size = staged.stat().st_size
-            staged.replace(target)
-            durable.sync_folders([target.parent])
+            generations.swap_in(staged, target)
     return PublishReport(*counts, size, time.perf_counter() - started)
 
 
@@ -113,6 +115,7 @@ def _build(
         "temp_directory": str(staged.with_name("spill")),
         "autoload_known_extensions": False,
         "autoinstall_known_extensions": False,
+        "storage_compatibility_version": READABLE_SINCE,
     }
     try:
         with places.linked(lake_root) as lake, duckdb.connect(str(staged), config=config) as connection:
@@ -154,10 +157,14 @@ def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
 
 
 def file_list(lake_root: Path, files: Sequence[DataFile]) -> str:
-    """The files as a table of SQL: in `lake_root`, or wherever `places.read_from` says that the lake is."""
-    folder = f"coalesce(getvariable('{places.LAKE}'), {places.literal(lake_root.absolute())})"
-    paths = ", ".join(f"{folder} || {places.literal('/' + file.path)}" for file in files)
-    return f"read_parquet([{paths}], hive_partitioning = false)"
+    """The files as a table of SQL: in `lake_root`, or wherever `places.read_from` says that the lake is.
+
+    One text that is split when a query is bound: an expression a file would cost seconds where there are thousands.
+    """
+    root = f"coalesce(getvariable('{places.LAKE}'), {places.literal(lake_root.absolute())})"
+    names = places.literal("".join(f"//{file.path}" for file in files))
+    paths = f"string_split(replace({names}, '//', '//' || {root} || '/'), '//')[2:]"
+    return f"read_parquet({paths}, hive_partitioning = false)"
 
 
 def _column(field: pa.Field, there: bool) -> str:

@@ -10,10 +10,17 @@ SELECT
     value,
     expectation,
     source,
-    coalesce(
-        CASE WHEN NOT contains(TRY(decode(payload)), chr(0)) THEN TRY(decode(payload)) END,
-        to_base64(payload)
-    ) AS payload,
+    -- UTF-8 as RFC 3629 has it, without the null character; DuckDB before 1.3 reads this view, too, and knows no TRY.
+    CASE
+        WHEN
+            regexp_full_match(
+                hex(payload),
+                '(0[1-9A-F]|[1-7].|(C[2-9A-F]|D.)[89AB].|(E0[AB].|ED[89].|E[1-9A-CEF][89AB].)[89AB].'
+                || '|(F0[9AB].|F[1-3][89AB].|F48.)([89AB].){2})*'
+            )
+            THEN decode(payload)
+        ELSE to_base64(payload)
+    END AS payload,
     payload AS payload_bytes,
     length AS payload_length,
     sha256 AS payload_sha256,
