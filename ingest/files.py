@@ -11,7 +11,7 @@ import hashlib
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol, cast
@@ -49,8 +49,12 @@ class _Stream(Protocol):
     def read1(self, size: int, /) -> bytes: ...
 
 
-def read_lines(path: Path | str, progress: Progress | None = None) -> Iterator[bytes | Oversized]:
+def read_lines(
+    path: Path | str, progress: Progress | None = None, look: Callable[[bytes], None] | None = None
+) -> Generator[bytes | Oversized]:
     """The lines of a file, or of standard input for `-`, without line ends and blank lines.
+
+    `look` is shown how it begins, unpacked, before any line comes; what it raises ends the reading.
 
     Raises InputError when the file cannot be opened, or not read to its end; every whole line before has been yielded.
     """
@@ -64,7 +68,7 @@ def read_lines(path: Path | str, progress: Progress | None = None) -> Iterator[b
         count = 0
         try:
             counted = _Counted(cast(io.BufferedReader, opened), size, progress)
-            for line in _lines(_decompressed(counted)):
+            for line in _lines(_decompressed(counted), look):
                 count += 1
                 yield line
         except _DAMAGE as error:
@@ -109,8 +113,10 @@ class _Counted(io.RawIOBase):
     """Passes reads on and reports how far they got. `head` is how the file begins; it will be read again."""
 
     def __init__(self, raw: io.BufferedReader, size: int, progress: Progress | None) -> None:
-        self.head = raw.read(len(_ZSTD))
-        self._unread = self.head
+        self.head = raw.peek(len(_ZSTD))
+        self._unread = b""
+        if len(self.head) < len(_ZSTD):  # a pipe may bring it byte by byte
+            self.head = self._unread = raw.read(len(_ZSTD))
         self._raw = raw
         self._size = size
         self._progress = progress
@@ -190,11 +196,14 @@ class Giant:
         return Oversized(self._prefix, self._length, self._digest.hexdigest())
 
 
-def _lines(stream: _Stream) -> Iterator[bytes | Oversized]:
+def _lines(stream: _Stream, look: Callable[[bytes], None] | None) -> Iterator[bytes | Oversized]:
     pending = b""
     giant: Giant | None = None
     first = True
     while block := stream.read1(_BLOCK):
+        if look is not None:
+            look(block)
+            look = None
         *ends, tail = block.split(b"\n")
         for end in ends:
             if giant is None and len(pending) + len(end) > LINE_BYTES:

@@ -312,8 +312,8 @@ def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rappor
     data, to = ("--data", shop.cluster.sink_data), ("--to", "kafka", "--brokers", *shop.settings.brokers)
     card = tmp_path / "card.ndjson"
     card.write_bytes(b'{"type":"track","event":"Swiped","properties":{"card":"c1"},"messageId":"card-1"}\n')
-    sent = rapport("replay", card, *to, "--plan", SHOP, "--json").json
-    assert (sent["sent"], sent["rejected"]) == (0, 1)
+    ended = rapport("replay", card, *to, "--plan", SHOP, "--json")
+    assert (ended.code, ended.json["sent"], ended.json["rejected"]) == (1, 0, 1)
 
     def listed() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = rapport("rejected", "list", "--limit", 100_000, *data, "--json").json

@@ -50,3 +50,30 @@ def test_options_that_cannot_be_are_told(here, rapport):
         ended = rapport("import", "orders.csv", "--sql", "orders.sql", option, value)
         assert ended.code == 2
         assert said in ended.err
+
+
+def test_what_holds_no_json_lines_is_refused_before_anything_is_taken(here, rapport, ndjson):
+    good = ndjson("good.ndjson", {"type": "page", "userId": "u"})
+    Path("e.json").write_text('[\n  {\n    "type": "page"\n  }\n]\n')
+    for file, said in (("e.json", "e.json is one JSON array"), ("orders.csv", "orders.csv is delimited text")):
+        ended = rapport("replay", good, file)
+        assert ended.code == 1
+        assert ended.err.count("\n") == 1
+        assert said in ended.err
+        assert f"`rapport import {file} --sql FILE.sql`" in ended.err
+    assert not Path("data").exists()
+
+
+def test_input_of_which_nothing_could_be_used_is_a_failure(here, rapport, ndjson):
+    foreign = ndjson("ga4.ndjson", *({"event_name": "page_view", "n": number} for number in range(3)))
+    Path("none.sql").write_text("SELECT 'track' AS type FROM source")
+    for command, hint in (
+        (("replay", foreign), "rapport import"),
+        (("replay", foreign), "rapport import"),
+        (("import", "orders.csv", "--sql", "none.sql"), "rapport rejected list"),
+    ):
+        ended = rapport(*command)
+        assert (ended.code, "Nothing of it could be used" in ended.err, hint in ended.err) == (1, True, True)
+    mixed = ndjson("mixed.ndjson", b"{broken", {"type": "page", "userId": "u"})
+    assert rapport("replay", mixed).code == 0
+    assert rapport("replay", ndjson("empty.ndjson")).code == 0

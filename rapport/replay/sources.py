@@ -7,9 +7,11 @@ that what came in is committed and timers are looked at while it is silent.
 from __future__ import annotations
 
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +19,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from rapport.process.signals import WAITING
-from schemas.errors import UsageError
+from schemas.errors import InputError, UsageError
 from schemas.messages import Event, Rejected
 from stream.core.intake import Intake
 
@@ -61,7 +63,10 @@ class Source:
 
 
 def files(names: Iterable[str]) -> list[Source]:
-    """Files of NDJSON; `-` is standard input. Raises UsageError where one does not exist."""
+    """Files of NDJSON; `-` is standard input.
+
+    Raises UsageError where one does not exist, and InputError where one is plainly of another kind.
+    """
     sources = []
     for name in names:
         if name == "-":
@@ -73,6 +78,8 @@ def files(names: Iterable[str]) -> list[Source]:
         if not path.exists():
             raise UsageError(f"{name}: no such file")
         piped = not path.is_file()
+        if not piped:
+            _look(name)
         sources.append(Source(path.name, _lines(name, path.name, piped), may_wait=piped))
     return sources
 
@@ -81,9 +88,34 @@ def _lines(path: str, name: str, piped: bool) -> Callable[[Intake, Seen], Iterat
     def outcomes(intake: Intake, seen: Seen) -> Iterator[Outcome]:
         from ingest.files import read_lines
 
-        return intake.lines(read_lines(path, seen), name, secrets.token_hex(4) if piped else "")
+        look = _only_lines(path, piped)
+        return intake.lines(read_lines(path, seen, look), name, secrets.token_hex(4) if piped else "")
 
     return outcomes
+
+
+def _look(path: str) -> None:
+    """Looks how a file begins, before any of the files is taken."""
+    from ingest.files import read_lines
+
+    with closing(read_lines(path, look=_only_lines(path, piped=False))) as lines:
+        next(lines, None)
+
+
+def _only_lines(path: str, piped: bool) -> Callable[[bytes], None]:
+    """Shown how a file begins, raises InputError where it holds no JSON lines."""
+    from ingest.kinds import other_kind
+
+    def look(head: bytes) -> None:
+        if kind := other_kind(head, piped):
+            name, file = ("standard input", "FILE") if path == "-" else (path, shlex.quote(path))
+            raise InputError(
+                f"{name} is {kind}, and replay takes one JSON object a line: "
+                f"shape it with `rapport import {file} --sql FILE.sql` (docs/imports.md)"
+                + (f", or write lines with `jq -c '.[]' {file}`." if "array" in kind else ".")
+            )
+
+    return look
 
 
 def table(path: Path, sql: str, reading: Reading) -> Source:
