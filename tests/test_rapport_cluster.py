@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import signal
 import time
@@ -174,6 +175,13 @@ def test_a_healthy_cluster_gets_a_clean_bill(shop: Shop, rapport: Rapport) -> No
         "changelog",
     }
     assert {verdict for check, verdict in verdicts.items() if check not in ("plan", "disk")} == {"ok"}, done.json
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_a_sink_with_another_folder_is_refused(shop: Shop, rapport: Rapport, tmp_path: Path) -> None:
+    refused = rapport("sink", "--brokers", *shop.settings.brokers, "--data", tmp_path)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert f"A sink of the group {shop.settings.sink_group} writes to another folder than {tmp_path}" in refused.err
 
 
 @pytest.mark.usefixtures("on_kafka")
@@ -371,6 +379,8 @@ def test_without_workers_the_doctor_names_what_stands_still(shop: Shop, rapport:
     assert done.code == 1
     assert (found["workers"]["verdict"], found["workers"]["advice"]) == ("fail", "start one: rapport worker")
     assert found["stuck"]["verdict"] == "fail"
+    [lag, _] = [finding["found"] for finding in done.json["findings"] if finding["check"] == "lag"]
+    assert re.fullmatch(r"workers: \d+ events behind, the oldest for \d+ s, most in events", lag), lag
     assert f"{shop.settings.topic('events')}/" in found["stuck"]["found"], "each of its partitions has a mark waiting"
     gone = rapport("profile", "user_id:u-1", "--from", "kafka", "--brokers", *shop.settings.brokers)
     assert (gone.code, "start one" in gone.err) == (1, True)

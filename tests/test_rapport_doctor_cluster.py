@@ -6,17 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from conftest import Rapport
+from rapport.customers.cluster import _urls
 from rapport.demo.broker import Broker
-from rapport.doctor.cluster import _beyond, _plans
+from rapport.doctor.cluster import _beyond, _Examination, _plans
+from rapport.doctor.lag import _ahead
 from rapport.plan import folder as plan_folder
 from rapport_shell import SHOP
+from schemas.errors import ClusterError
 from schemas.topics import TOPICS
+from stream.kafka.cluster import Cluster
+from stream.kafka.placement import placement_by
 
 Examined = dict[str, list[dict[str, Any]]]
 
@@ -95,6 +101,33 @@ def test_a_moment_outside_of_its_bounds_is_a_wrong_clock() -> None:
     assert _beyond(10.0, 10.5, 11.0) == 0
     assert _beyond(10.0, 7.0, 11.0) == 3.0
     assert _beyond(10.0, 15.0, 11.0) == -4.0
+
+
+@pytest.mark.parametrize(("members", "verdict", "word"), [(0, "fail", "none"), (2, "warn", "2 starting")])
+def test_who_is_starting_is_not_absent(members: int, verdict: str, word: str, tmp_path: Path) -> None:
+    """Members of a group tell nothing while partitions are dealt out, to the doctor or to who asks for a customer."""
+    cluster = Cluster(("a:1",), tmp_path)
+    member = {"client_id": "x", "member_metadata": "", "member_assignment": None}
+    group = {"group_state": "PreparingRebalance" if members else "Empty", "members": [member] * members}
+    client = SimpleNamespace(describe_groups=lambda names: dict.fromkeys(names, group))
+    examination = _Examination(client, cluster, None)
+    [workers], [sinks] = examination._workers(), examination._sinks()
+    assert (workers.verdict, word in workers.found) == (verdict, True)
+    assert (sinks.verdict, word in sinks.found) == ("warn", True)
+    placed = placement_by(client, cluster)
+    if members:
+        assert _urls(cluster, placed, "a:b") == []
+    else:
+        with pytest.raises(ClusterError, match="start one"):
+            _urls(cluster, placed, "a:b")
+
+
+def test_what_waits_is_told_in_lines_and_by_its_first_record() -> None:
+    def record(offset: int, lines: int) -> SimpleNamespace:
+        return SimpleNamespace(offset=offset, value=b"\n".join([b"x"] * lines), timestamp=7_000 + offset)
+
+    assert _ahead([record(10, 50), record(11, 30)], 12) == (80, 7.01)
+    assert _ahead([record(10, 50), record(11, 30)], 112) == (80 + 4_000, 7.01)
 
 
 def test_workers_with_different_plans_are_told_apart() -> None:

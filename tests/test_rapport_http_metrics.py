@@ -56,6 +56,9 @@ class Work:
     def broker_up(self) -> bool:
         return True
 
+    def disk_free(self) -> int:
+        return 5_000
+
 
 def worker(behind: Labelled) -> CollectorRegistry:
     return metrics.of_worker(Work(behind), lambda: NOW)
@@ -66,7 +69,7 @@ def sink(tmp_path: Path) -> CollectorRegistry:
     publishing = PublishSchedule(tmp_path / "lake", tmp_path / "out.duckdb")
     tally = Tally(records=3, assigned=2)
     tally.rows["facts"] = 11
-    return metrics.of_sink(tally, publishing)
+    return metrics.of_sink(tally, publishing, Work({}))
 
 
 def shown(registry: CollectorRegistry) -> dict[str, float]:
@@ -100,6 +103,7 @@ def test_a_workers_metrics_are_its_lanes_figures() -> None:
         'rapport_event_age_seconds_sum{lane="lane-0"}': 0.75,
         'rapport_plan_info{hash="abc123"}': 1,
         "rapport_broker_up": 1,
+        "rapport_disk_free_bytes": 5_000,
     }.items() <= seen.items()
 
 
@@ -112,6 +116,8 @@ def test_a_sinks_metrics(sink: CollectorRegistry) -> None:
         'rapport_sink_rows_total{topic="facts"}': 11,
         "rapport_sink_records_total": 3,
         "rapport_sink_partitions": 2,
+        "rapport_broker_up": 1,
+        "rapport_disk_free_bytes": 5_000,
     }.items() <= shown(sink).items()
 
 

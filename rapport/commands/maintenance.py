@@ -50,7 +50,8 @@ def doctor(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, json: 
         cluster = named(brokers, data)
         from rapport.doctor import cluster as cluster_doctor
 
-        findings = cluster_doctor.examine(cluster, plan_of_cluster(plan))
+        with output.progress("looking the cluster over") as progress:
+            findings = cluster_doctor.examine(cluster, plan_of_cluster(plan), progress)
     else:
         findings = examine(data, plan)
     failed = any(finding.verdict is Verdict.fail for finding in findings)

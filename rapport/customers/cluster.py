@@ -20,7 +20,7 @@ from rapport.customers.local import explained, meant, refused_only, triggers, un
 from schemas.errors import ClusterError, UnknownCustomer
 from schemas.keys import partition_of, profile_id
 from stream.kafka.cluster import Cluster
-from stream.kafka.placement import placement
+from stream.kafka.placement import Placement, placement
 
 REQUEST_TIMEOUT = 5.0
 """Seconds a worker may take to answer; it may have to ask another one."""
@@ -69,8 +69,9 @@ def asked(cluster: Cluster, key: str) -> dict[str, Any]:
     """
     until = time.monotonic() + MOVING_TIMEOUT
     while True:
-        reasons = []
-        for url in _urls(cluster, key):
+        placed = placement(cluster)
+        reasons = [] if placed.urls else ["workers are starting, and have no partitions yet"]
+        for url in _urls(cluster, placed, key):
             status, answer = got(url, "/profile?" + urlencode({"id": key}), cluster.http_token)
             if status == HTTPStatus.OK:
                 return answer
@@ -84,10 +85,10 @@ def asked(cluster: Cluster, key: str) -> dict[str, Any]:
         time.sleep(RETRY_INTERVAL)
 
 
-def _urls(cluster: Cluster, key: str) -> list[str]:
-    """The worker that has the home first; any other can route."""
-    urls = placement(cluster).urls
-    if not urls:
+def _urls(cluster: Cluster, placed: Placement, key: str) -> list[str]:
+    """The worker that has the home first; any other can route. None while all of them are starting."""
+    urls = placed.urls
+    if not placed.members:
         raise ClusterError(
             f"No worker is in the group {cluster.consumer_group} at {', '.join(cluster.brokers)}: start one with "
             "rapport worker, or check RAPPORT_GROUP and RAPPORT_TOPIC_PREFIX."

@@ -17,6 +17,7 @@ from rapport.doctor.identity import of_identity
 from rapport.doctor.lag import INPUTS, Flow
 from rapport.doctor.local import Finding, Verdict, listed, of_disk, of_plan
 from rapport.plan import folder as plan_folder
+from rapport.terminal.output import Progress
 from schemas.errors import ClusterError, PlanError
 from schemas.topics import TOPICS
 from stream.kafka import topics as topology
@@ -39,12 +40,12 @@ Answers = Mapping[str, tuple[int, dict[str, Any]]]
 """Status and JSON of workers, by URL; status 0 where there is none."""
 
 
-def examine(cluster: Cluster, plan: Path | None) -> list[Finding]:
-    """Every check, in the order in which trouble usually starts."""
+def examine(cluster: Cluster, plan: Path | None, progress: Progress) -> list[Finding]:
+    """Every check, in the order in which trouble usually starts. `progress` hears which one is on."""
     findings = [*of_plan(plan), *of_disk(cluster.data), *of_identity(cluster.data, plan)]
     try:
         with admin(cluster) as client:
-            findings += _Examination(client, cluster, plan).findings()
+            findings += _Examination(client, cluster, plan).findings(progress)
     except ClusterError as error:
         advice = "start them, or check RAPPORT_BROKERS and how they are secured"
         findings.append(Finding("brokers", Verdict.fail, str(error), advice))
@@ -59,7 +60,7 @@ class _Examination:
         self._topics: dict[str, Any] = {}
         """Those of ours that exist, described, by the name in the topic table."""
 
-    def findings(self) -> list[Finding]:
+    def findings(self, progress: Progress) -> list[Finding]:
         from kafka.errors import CoordinatorNotAvailableError, KafkaError
 
         checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
@@ -74,7 +75,8 @@ class _Examination:
             ("changelog", self._changelogs),
         ]
         found: list[Finding] = []
-        for name, check in checks:
+        for number, (name, check) in enumerate(checks):
+            progress(number, len(checks), name)
             try:
                 found += check()
             except CoordinatorNotAvailableError:
@@ -157,8 +159,12 @@ class _Examination:
     def _workers(self) -> Iterator[Finding]:
         group = self._cluster.consumer_group
         placed = placement_by(self._client, self._cluster)
-        if not placed.urls:
+        if not placed.members:
             yield Finding("workers", Verdict.fail, f"none in group {group}", "start one: rapport worker")
+            return
+        if not placed.urls:
+            found = f"{placed.members} starting in group {group}, without partitions yet"
+            yield Finding("workers", Verdict.warn, found, "look again in some seconds")
             return
         found = f"{len(placed.urls)} in group {group}: {', '.join(sorted(placed.urls))}"
         if placed.state != "Stable":
@@ -174,7 +180,12 @@ class _Examination:
 
     def _sinks(self) -> Iterator[Finding]:
         group = self._cluster.sink_group
-        if members := len(self._client.describe_groups([group])[group]["members"]):
+        described = self._client.describe_groups([group])[group]
+        members = len(described["members"])
+        if members and described["group_state"] != "Stable":
+            found = f"{members} starting in group {group}, partitions are being dealt out"
+            yield Finding("sinks", Verdict.warn, found, "look again in some seconds")
+        elif members:
             yield Finding("sinks", Verdict.ok, f"{members} in group {group}")
         else:
             found = f"none in group {group}: no output reaches the tables"

@@ -6,10 +6,10 @@ Part of the doctor: it looks several times within some seconds, reads, and chang
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rapport.doctor.local import Finding, Verdict, listed
 from schemas.topics import OUTPUTS
@@ -18,14 +18,15 @@ from stream.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient, TopicPartition
+    from kafka.consumer.fetcher import ConsumerRecord
 
 INPUTS = ("events", "internal", "links")
 WATCHED, WATCHED_LONG = 2.0, 8.0
 """Seconds: lanes report their positions twice a second, sinks after each write, every five seconds."""
 OBSERVATION_SECONDS = 3.0
 """Seconds for which it is looked whether there is anything to take."""
-MAX_LAG_RECORDS = 10_000
-"""Records: a lag above this is named."""
+MAX_LAG, MAX_AGE = 100_000, 60.0
+"""Events, or rows of sinks, and seconds: a lag above either is warned of."""
 LOOKING: Mapping[str, Any] = {
     "isolation_level": "read_committed",
     "enable_auto_commit": False,
@@ -56,9 +57,25 @@ class _Seen:
         return max(0, self.ends[at] - self.taken(at))
 
 
+class _Waiting(NamedTuple):
+    """What a reader has not taken of a partition."""
+
+    lines: int
+    """Events, messages or rows: a record holds one to fifty. Estimated from the first ones where there are many."""
+    since: float | None
+    """When the first was appended, seconds since 1970; None behind an open transaction."""
+
+
 def _standing(before: _Seen, now: _Seen) -> list[TopicPartition]:
     """Partitions of which nothing was taken in between though something was left."""
     return [at for at in now.ends if before.lag(at) and now.lag(at) and now.taken(at) == before.taken(at)]
+
+
+def _ahead(first: Sequence[ConsumerRecord], end: int) -> _Waiting:
+    """By the first records of what waits, up to an offset."""
+    lines = sum(record.value.count(b"\n") + 1 for record in first if record.value)
+    seen, rest = first[-1].offset + 1 - first[0].offset, end - first[-1].offset - 1
+    return _Waiting(lines + round(rest * lines / seen), first[0].timestamp / 1_000)
 
 
 class Flow:
@@ -77,26 +94,25 @@ class Flow:
             time.sleep(1)
             now = self._look()
         waiting = self._waiting(now)
-        for who, topics in (("workers", INPUTS), ("sinks", OUTPUTS)):
-            yield self._lag(now, waiting, who, topics)
+        for who, of, topics in (("workers", "events", INPUTS), ("sinks", "rows", OUTPUTS)):
+            yield self._lag(waiting, who, of, topics)
         yield from self._stuck(before, now, waiting)
         yield from self._lost(now)
 
-    def _lag(self, now: _Seen, waiting: Container[TopicPartition], who: str, topics: tuple[str, ...]) -> Finding:
-        by_topic = {name: sum(now.lag(at) for at in self._partitions(name) if at in waiting) for name in topics}
-        total = sum(by_topic.values())
-        found = f"{who}: {total:,} records behind" + (
-            f", most in {max(by_topic, key=by_topic.__getitem__)}" if total else ""
-        )
+    def _lag(self, waiting: Mapping[TopicPartition, _Waiting], who: str, of: str, topics: tuple[str, ...]) -> Finding:
+        found = {name: [waiting[at] for at in self._partitions(name) if at in waiting] for name in topics}
+        by_topic = {name: sum(each.lines for each in there) for name, there in found.items()}
+        since = [each.since for there in found.values() for each in there if each.since is not None]
+        lines, age = sum(by_topic.values()), time.time() - min(since) if since else 0.0
+        told = f"{who}: {lines:,} {of} behind"
+        if lines:
+            told += f", the oldest for {max(0.0, age):,.0f} s, most in {max(by_topic, key=by_topic.__getitem__)}"
+        if lines <= MAX_LAG and age <= MAX_AGE:
+            return Finding("lag", Verdict.ok, told)
         more = "rapport_step_seconds_total shows whether they are busy; add a process, up to one a partition"
-        return Finding(
-            "lag",
-            Verdict.warn if total > MAX_LAG_RECORDS else Verdict.ok,
-            found,
-            more if total > MAX_LAG_RECORDS else "",
-        )
+        return Finding("lag", Verdict.warn, told, more)
 
-    def _stuck(self, before: _Seen, now: _Seen, waiting: Container[TopicPartition]) -> Iterator[Finding]:
+    def _stuck(self, before: _Seen, now: _Seen, waiting: Mapping[TopicPartition, object]) -> Iterator[Finding]:
         stuck = []
         for at in _standing(before, now):
             if at in waiting:
@@ -139,13 +155,13 @@ class Flow:
             committed,
         )
 
-    def _waiting(self, now: _Seen) -> set[TopicPartition]:
+    def _waiting(self, now: _Seen) -> dict[TopicPartition, _Waiting]:
         """Partitions that hold something to take, not only markers and aborted records; or an open transaction."""
         from kafka import KafkaConsumer
         from kafka.errors import UnsupportedCodecError
 
         unclear = {at for at in now.ends if now.taken(at) < now.stable[at]}
-        waiting = {at for at in now.ends if now.stable[at] < now.ends[at]}
+        waiting = {at: _Waiting(now.lag(at), None) for at in now.ends if now.stable[at] < now.ends[at]}
         if not unclear:
             return waiting
         with closing(KafkaConsumer(**connection(self._cluster), **LOOKING)) as consumer:
@@ -155,11 +171,13 @@ class Flow:
             until = time.monotonic() + OBSERVATION_SECONDS
             while unclear and time.monotonic() < until:
                 try:
-                    waiting |= consumer.poll(timeout_ms=200).keys()
+                    polled = consumer.poll(timeout_ms=200)
                 except UnsupportedCodecError:  # told by the check of topics
                     break
-                unclear -= {at for at in unclear if at in waiting or (consumer.position(at) or 0) >= now.stable[at]}
-        return waiting | unclear
+                for at in polled.keys() & unclear:
+                    waiting[at] = _ahead(polled[at], now.stable[at])
+                unclear -= {at for at in unclear if at in polled or (consumer.position(at) or 0) >= now.stable[at]}
+        return waiting | {at: _Waiting(now.lag(at), None) for at in unclear}
 
     def _partitions(self, name: str) -> list[TopicPartition]:
         from kafka import TopicPartition

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from rapport import disk
 from rapport.customers import queries
 from rapport.plan import folder as plan_folder
 from rapport.replay.sort import SCRATCH
@@ -22,7 +22,6 @@ from stream.embedded.store import LAKE, PUBLISHED
 
 ANOTHER = "restore the folder from a backup, or replay into a new one"
 """What is left to do where what is damaged cannot be mended here."""
-FREE_FAIL = 200 * 1024 * 1024
 FREE_WARN = 2 * 1024 * 1024 * 1024
 
 
@@ -96,9 +95,9 @@ def of_plan(folder: Path | None, data: Path | None = None) -> Iterator[Finding]:
 def of_disk(data: Path) -> Iterator[Finding]:
     """Whether there is room, and leave to write."""
     place = next(folder for folder in (data.absolute(), *data.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(place).free
+    free = disk.free(data)
     found = f"{free / 1e9:,.1f} GB free under {data}"
-    if free < FREE_FAIL:
+    if free < disk.NEEDED:
         yield Finding("disk", Verdict.fail, found, "free some space before the next run")
     elif free < FREE_WARN:
         yield Finding("disk", Verdict.warn, found, "free some space soon")

@@ -89,15 +89,28 @@ class Work(Protocol):
     def broker_up(self) -> bool:
         """Whether a broker took a connection lately."""
 
+    def disk_free(self) -> int:
+        """Bytes free where it writes."""
+
+
+class Place(Protocol):
+    """What a sink tells about where it works."""
+
+    def broker_up(self) -> bool:
+        """Whether a broker took a connection lately."""
+
+    def disk_free(self) -> int:
+        """Bytes free where it writes."""
+
 
 def of_worker(work: Work, now: Callable[[], int]) -> CollectorRegistry:
     """A registry of its own with a worker's metrics. `now` is the wall clock."""
     return _registry(_WorkerCollector(work, now))
 
 
-def of_sink(tally: Tally, publishing: PublishSchedule) -> CollectorRegistry:
+def of_sink(tally: Tally, publishing: PublishSchedule, place: Place) -> CollectorRegistry:
     """A registry of its own with a sink's metrics."""
-    return _registry(_SinkCollector(tally, publishing))
+    return _registry(_SinkCollector(tally, publishing, place))
 
 
 def _registry(collector: Collector) -> CollectorRegistry:
@@ -117,8 +130,7 @@ class _WorkerCollector(Collector):
         yield from (_of_lanes(metric, lanes) for metric in LANE)
         yield _ages(lanes)
         yield from self._lag(lanes)
-        up = self.work.broker_up()
-        yield GaugeMetricFamily("rapport_broker_up", "1 while a broker takes connections.", value=up)
+        yield from _surroundings(self.work)
         plan = GaugeMetricFamily("rapport_plan_info", "1, for the plan that is active.", labels=["hash"])
         plan.add_metric([self.work.plan], 1)
         yield plan
@@ -136,6 +148,11 @@ class _WorkerCollector(Collector):
                 waits = behind["events"] > 0 and stats.newest_event > 0
                 seconds.add_metric([name], (self.now() - stats.newest_event) / SECOND if waits else 0)
         return records, seconds
+
+
+def _surroundings(place: Place) -> Iterator[Metric]:
+    yield GaugeMetricFamily("rapport_broker_up", "1 while a broker takes connections.", value=place.broker_up())
+    yield GaugeMetricFamily("rapport_disk_free_bytes", "Free under the data folder.", value=place.disk_free())
 
 
 def _of_lanes(metric: Counter, lanes: Mapping[str, LaneStats]) -> Metric:
@@ -166,9 +183,11 @@ def _ages(lanes: Mapping[str, LaneStats]) -> Metric:
 class _SinkCollector(Collector):
     tally: Tally
     publishing: PublishSchedule
+    place: Place
 
     def collect(self) -> Iterator[Metric]:
         tally = self.tally
+        yield from _surroundings(self.place)
         rows = CounterMetricFamily("rapport_sink_rows", "Rows in the lake, written by this sink.", labels=["topic"])
         for topic in OUTPUTS:
             rows.add_metric([topic], tally.rows[topic])

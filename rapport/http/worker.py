@@ -15,8 +15,10 @@ from faust.types import TP
 from starlette.routing import Route
 
 from profiles.rows import Store
+from rapport import disk
 from rapport.http import metrics
 from rapport.http.application import application
+from rapport.http.brokers import BROKER_CHECK_INTERVAL, any_takes_a_connection
 from rapport.http.customers import PATH, Customers
 from rapport.http.probes import probes
 from rapport.http.serve import serving, url_of
@@ -25,9 +27,6 @@ from stream.clock import wall_now
 from stream.core.lanestats import LaneStats
 from stream.kafka.ownership import home
 from stream.kafka.worker import Worker
-
-BROKER_CHECK_INTERVAL = 2.0
-"""Seconds between two looks whether a broker is there."""
 
 
 class _Self:
@@ -57,6 +56,8 @@ class _Self:
     def _missing(self) -> Iterator[str]:
         if not self._broker_up:
             yield "no broker takes a connection"
+        if full := disk.shortage(self._lanes.cluster.data):
+            yield full
         owned = self._lanes.owned
         if self._app.rebalancing:
             yield "partitions are being assigned"
@@ -74,8 +75,12 @@ class _Self:
     async def watch(self) -> None:
         """Looks for a broker now and then, for ever."""
         while True:
-            self._broker_up = await _any_takes_a_connection(self._lanes.cluster.brokers)
+            self._broker_up = await any_takes_a_connection(self._lanes.cluster.brokers)
             await asyncio.sleep(BROKER_CHECK_INTERVAL)
+
+    def disk_free(self) -> int:
+        """Bytes where the rows are."""
+        return disk.free(self._lanes.cluster.data)
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 
@@ -128,16 +133,3 @@ async def answering(app: Worker, listening: socket) -> AsyncIterator[None]:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-
-
-async def _any_takes_a_connection(brokers: Sequence[str]) -> bool:
-    for broker in brokers:
-        host, _, port = broker.rpartition(":")
-        try:
-            async with asyncio.timeout(BROKER_CHECK_INTERVAL):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except (TimeoutError, OSError):
-            continue
-        writer.close()
-        return True
-    return False

@@ -99,6 +99,11 @@ class Consumer:
                 self._group.close()
             self._ownership.release_all()
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has dealt out its partitions once."""
+        return self._group.assigned_once
+
     def missing(self) -> list[str]:
         """What keeps it from its work, a sentence each."""
         if not self._group.assigned_once:

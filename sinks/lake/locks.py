@@ -8,6 +8,7 @@ ends.
 from __future__ import annotations
 
 import fcntl
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +44,20 @@ class Lock:
         if self._held is not None:
             self._held.close()
             self._held = None
+
+
+def tag(folder: Path) -> str:
+    """Tells a folder from every other, its copies included; the same for all processes that share it.
+
+    Raises FolderUnwritable or DataFolderError.
+    """
+    path = folder / FOLDER / "tag"
+    with durable.as_folder_error(path):
+        durable.make_folder(path.parent)
+        with suppress(FileExistsError):
+            path.open("xb").close()
+        found = path.stat()
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}"
 
 
 def of_chain(topic: str, partition: int) -> str:

@@ -43,6 +43,17 @@ def placement(cluster: Cluster) -> Placement:
         return placement_by(client, cluster)
 
 
+def clients_of(cluster: Cluster, group: str) -> set[str]:
+    """What the members of a group call themselves. Raises ClusterError."""
+    from kafka.errors import CoordinatorNotAvailableError
+
+    with admin(cluster) as client:
+        try:
+            return {member["client_id"] for member in client.describe_groups([group])[group]["members"]}
+        except CoordinatorNotAvailableError:  # nobody has come to these brokers yet
+            return set()
+
+
 def placement_by(client: KafkaAdminClient, cluster: Cluster) -> Placement:
     """The same with a client that is open already. Raises kafka-python's errors."""
     group = client.describe_groups([cluster.consumer_group])[cluster.consumer_group]
