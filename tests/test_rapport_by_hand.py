@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport import cli
 from rapport.commands import identity
 from rapport.customers.naming import Naming
 
@@ -60,10 +63,18 @@ class Desk:
         return {tuple(row["keys"]) for row in self("query", sql, "--json").json}
 
 
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """The data folder of `HISTORY`, for copies."""
+    folder = tmp_path_factory.mktemp("history")
+    (folder / "history.ndjson").write_bytes(b"\n".join(map(orjson.dumps, HISTORY)))
+    assert cli.main(["replay", str(folder / "history.ndjson"), "--data", str(folder / "data")]) == 0
+    return folder / "data"
+
+
 @pytest.fixture
-def desk(rapport, ndjson, tmp_path):
-    assert rapport("replay", ndjson("history.ndjson", *HISTORY), "--data", tmp_path / "data").code == 0
-    return Desk(rapport, tmp_path / "data")
+def desk(rapport, history, tmp_path):
+    return Desk(rapport, shutil.copytree(history, tmp_path / "data"))
 
 
 WHOLE = {(TABLET, DEVICE, MAIL, PHONE, ANN), ("user_id:bob",)}
