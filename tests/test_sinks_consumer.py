@@ -399,6 +399,19 @@ def test_a_killed_sink_is_replaced_by_another_of_the_same_lake(broker, names, la
         ]
 
 
+def test_a_sink_whose_folder_was_deleted_ends_and_makes_nothing_anew(broker, names, lanes, prefix, lake, running):
+    process = running(broker.address, prefix)
+    lanes.write("facts", 0, facts(0, 5))
+    until(lambda: any(lake.rglob("facts/*/*.parquet")) and (lake.parent / PUBLISHED).exists())
+    gone = lake.parent.rename(lake.parent.with_name("moved away"))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"was deleted or moved while it was written" in said
+    assert b"Traceback" not in said
+    assert not lake.parent.exists()
+    assert stored(gone / lake.name) == ids((0, 5))
+
+
 def test_one_publishes_and_the_others_leave_it_to_them(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "FINISH_TIMEOUT", WAIT_TIMEOUT)
     lake, target = tmp_path / "lake", tmp_path / PUBLISHED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -41,12 +42,23 @@ def compact(data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
     )
 
 
-def doctor(brokers: Brokers = None, data: Data = DATA, plan: Plan = None, json: Json = False) -> None:
+def doctor(
+    offsets: Annotated[
+        bool,
+        typer.Option("--set-offsets", help="Go on with a store and a lake of different days; says what is lacking."),
+    ] = False,
+    brokers: Brokers = None,
+    data: Data = DATA,
+    plan: Plan = None,
+    json: Json = False,
+) -> None:
     """Look the data folder, or with brokers a running cluster, and the plan over; every finding says what to do."""
-    from rapport.doctor.local import Verdict, examine
+    from rapport.doctor.local import Verdict, examine, set_offsets
     from rapport.terminal import output
 
-    if names_brokers(brokers):
+    if offsets:
+        findings = [*set_offsets(data), *examine(data, plan)]
+    elif names_brokers(brokers):
         cluster = named(brokers, data)
         from rapport.doctor import cluster as cluster_doctor
 

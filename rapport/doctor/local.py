@@ -17,9 +17,14 @@ from schemas.topics import OUTPUTS
 from sinks.lake import manifest
 from sinks.marts import generations
 from sinks.marts.publisher import is_current, published_positions, shows_all
+from stream.clock import wall_now
+from stream.embedded import ages
+from stream.embedded.ages import DifferentDays
 from stream.embedded.reader import Reader
 from stream.embedded.store import LAKE, PUBLISHED
 
+OF_ONE_DAY = "restore both from one backup, or rapport doctor --set-offsets, which says what is lacking then"
+WHOLE = "taking them in again changes nothing; for all of it replay everything into a new folder"
 ANOTHER = "restore the folder from a backup, or replay into a new one"
 """What is left to do where what is damaged cannot be mended here."""
 FREE_WARN = 2 * 1024 * 1024 * 1024
@@ -58,6 +63,9 @@ def examine(data: Path, plan: Path | None) -> list[Finding]:
     for name, check in checks:
         try:
             findings += check()
+        except DifferentDays as error:
+            if name == "store":
+                findings.append(Finding(name, Verdict.fail, ages.summary(error.gaps), OF_ONE_DAY))
         except RapportError as error:
             damaged = type(error) in (DataFolderError, RowError)
             findings.append(Finding(name, Verdict.fail, str(error), ANOTHER if damaged else ""))
@@ -114,26 +122,28 @@ def _store(data: Path) -> Iterator[Finding]:
         yield Finding("store", Verdict.ok, "none: sinks fill this folder", "rapport doctor --brokers looks at the rest")
         return
     with Reader.open(data) as reader:
-        state = reader.state()
+        state, gaps = reader.state(), reader.gaps()
+    if gaps:
+        raise DifferentDays(data, gaps)
     outputs = state.get("outputs", {})
-    lake = {topic: sum(each.next_offset for each in manifest.load_all(data / LAKE, topic)) for topic in OUTPUTS}
-    events = state.get("outputs", {}).get("facts", 0)
-    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, {events:,} events")
-    waiting = sum(outputs.values()) - sum(lake.values())
-    if waiting < 0:
-        yield Finding(
-            "store",
-            Verdict.fail,
-            "the lake is ahead of the store",
-            "store and lake are of different ages: restore both",
-        )
-    elif waiting:
+    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, {outputs.get('facts', 0):,} events")
+    lake = sum(manifest.load(data / LAKE, topic, 0).next_offset for topic in OUTPUTS)
+    if waiting := sum(outputs.values()) - lake:
         yield Finding(
             "store",
             Verdict.warn,
             f"{waiting:,} outputs are not in Parquet yet",
             "any run writes them; rapport publish does, too",
         )
+
+
+def set_offsets(data: Path) -> list[Finding]:
+    """Where store and lake are of different days, lets both go on as they are; says what each lacks then."""
+    lacking = []
+    for gap in ages.align(data, wall_now()):
+        who, knows = ("customers", "the tables know") if gap.lake_is_newer else ("the tables", "customers know")
+        lacking.append(Finding("offsets", Verdict.warn, f"{who} lack {ages.counted([gap])} that {knows}", WHOLE))
+    return lacking or [Finding("offsets", Verdict.ok, "store and lake are of one day: nothing was set")]
 
 
 def _lake(data: Path) -> Iterator[Finding]:

@@ -94,12 +94,13 @@ def run(
         tuned_collector(),
         Stop() as stop,
         Engine.open(data, plan) as engine,
-        KnownInput(data / LAKE, wall_now() - memory + DAY) as known,
+        KnownInput(data / LAKE, max(forgotten := wall_now() - memory + DAY, engine.aligned_at)) as known,
     ):
         if plan_folder is not None:
             keep(plan_folder, data)
         intake = Intake(plan, wall_now)
-        feed = _Feed(engine, intake, sources, stop, progress, known, memory)
+        doubted_after = memory if engine.aligned_at < forgotten else -DAY
+        feed = _Feed(engine, intake, sources, stop, progress, known, doubted_after)
         try:
             if clock is Clock.events:
                 feed.by_event_time(data, until)
@@ -120,8 +121,9 @@ class _Feed:
     stop: Stop
     progress: Progress
     known: KnownInput
-    """What the lake took longer ago than message ids are remembered, and a day more."""
-    memory: int
+    """What the lake took longer ago than message ids are remembered, and a day more; or before offsets were set."""
+    doubted_after: int
+    """Input that states a time so long ago, or none, may be known."""
 
     def as_it_comes(self) -> None:
         """The wall clock: timers fire when all input has been taken, that of a pipe whenever it falls silent."""
@@ -210,7 +212,7 @@ class _Feed:
             yield replace(batch, outcomes=self._looked_at(batch.outcomes)) if self.known.count else batch
 
     def _looked_at(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
-        return looked_at(outcomes, self.memory, self._remind)
+        return looked_at(outcomes, self.doubted_after, self._remind)
 
     def _remind(self, doubtful: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """What is known is taken as any other input, and is a duplicate then."""

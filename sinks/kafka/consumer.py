@@ -30,6 +30,7 @@ from sinks.kafka.group import Group
 from sinks.kafka.ownership import Ownership
 from sinks.lake import compaction
 from sinks.lake.chain import Chain
+from sinks.lake.durable import Standing
 
 FLUSH_ROWS = 25_000
 """A chain is written when it has taken so many rows."""
@@ -72,6 +73,7 @@ class Consumer:
         Raises ClusterError where the cluster cannot be reached or lacks a topic.
         """
         self.tally = Tally()
+        self._standing = Standing(lake_root)
         self._ownership = Ownership(lake_root, {name: topic for topic, name in names.items()})
         self._flushed_at = self._swept_at = time.monotonic()
         try:
@@ -115,8 +117,9 @@ class Consumer:
         """Takes what there is, waiting for up to `wait` seconds, and writes what is due.
 
         Raises ClusterError, FolderUnwritable or DataFolderError; what is in the lake then is whole, and a consumer that
-        is started again goes on behind it.
+        is started again goes on behind it. Where the lake's folder was deleted, nothing is made anew.
         """
+        self._standing.check()
         try:
             with _as_cluster_error():
                 for partition, polled in self._group.poll(wait).items():
@@ -135,6 +138,7 @@ class Consumer:
 
     def flush(self) -> None:
         """Writes everything taken. Raises FolderUnwritable or DataFolderError."""
+        self._standing.check()
         for partition, owned in self._ownership.owned.items():
             self._append_markers(partition, owned.chain)
             self._write(owned.chain)

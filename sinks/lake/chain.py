@@ -102,6 +102,8 @@ class Chain:
     def check_unchanged(self) -> None:
         """Raises DataFolderError where another process has changed this chain since it was opened."""
         found = _of_source(manifest.load(self.root, self.topic, self.partition), self.root, self.source)
+        if self.manifest.commits and not found.commits:
+            raise DataFolderError(f"{self.root} was deleted while it was written. Run `rapport doctor`.")
         if found not in (self.manifest, self._attempted):
             raise DataFolderError(
                 f"Another process has written {self.topic}, partition {self.partition}, in {self.root}."

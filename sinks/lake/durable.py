@@ -38,6 +38,29 @@ def full(folder: Path) -> FolderUnwritable:
     )
 
 
+class Standing:
+    """Notices that a folder was deleted or replaced since it was first seen: nobody may make it anew then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Raises DataFolderError where it is not the folder that it was."""
+        try:
+            found = self._folder.stat()
+        except FileNotFoundError:
+            now = None
+        else:
+            now = found.st_dev, found.st_ino
+        if self._seen is not None and now != self._seen:
+            raise DataFolderError(
+                f"{self._folder} was deleted or moved while it was written: what was not saved elsewhere is gone, and"
+                " nothing is made anew. Start again to begin a new one."
+            )
+        self._seen = now
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Puts `content` at `path` so that a crash leaves the old or the new content, never a mixture."""
     staged = path.with_name(path.name + ".new")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from schemas.errors import FolderBusy, RapportError
 from sinks.lake import locks
+from sinks.lake.durable import Standing
 from sinks.lake.locks import Lock
 from sinks.marts import publisher
 from sinks.marts.publisher import Position, PublishReport
@@ -45,6 +46,7 @@ class PublishSchedule:
         """How long the last publication took."""
         self._lake_root = lake_root.absolute()
         self._target = target
+        self._standing = Standing(lake_root)
         self._lock = Lock(lake_root, locks.PUBLISHER)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._publication: Future[PublishReport | None] | None = None
@@ -59,6 +61,7 @@ class PublishSchedule:
             return
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + CHECK_INTERVAL
+            self._standing.check()
             if self._lock.acquire():
                 self._publication = self._executor.submit(self._publish)
 
@@ -73,6 +76,7 @@ class PublishSchedule:
         FolderUnwritable, FolderTooNew or DataFolderError.
         """
         self._executor.shutdown(wait=True)
+        self._standing.check()
         until = time.monotonic() + FINISH_TIMEOUT
         while not publisher.is_current(self._lake_root, self._target):
             if self._last_seconds > FINISH_TIMEOUT or time.monotonic() > until:
@@ -99,6 +103,7 @@ class PublishSchedule:
 
     def _publish(self) -> PublishReport | None:
         """In the thread, or after it ended. None where there is nothing new."""
+        self._standing.check()
         if publisher.lake_positions(self._lake_root) == self._positions:
             return None
         if publisher.is_current(self._lake_root, self._target):

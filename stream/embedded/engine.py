@@ -29,6 +29,7 @@ from schemas.messages import ByHand, Event, IdentityDecision, Output, Rejected, 
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import packed, record_batch, unpacked
 from sinks.lake.chain import Lake
+from sinks.lake.durable import Standing
 from sinks.marts.publisher import PublishReport, publish
 from stream.core.effects import LINKS, Effects
 from stream.core.expiry import Expiry
@@ -37,8 +38,9 @@ from stream.core.owners import FAILURES, HomeLane, LinkerLane, unreadable
 from stream.core.plan import Plan
 from stream.core.timers import Timers, Wait
 from stream.core.watermark import NOBODY
+from stream.embedded import ages
 from stream.embedded.stages import Watch, unwatched
-from stream.embedded.store import LAKE, PUBLISHED, STATE, LocalStore
+from stream.embedded.store import LAKE, PUBLISHED, STATE, STORE, LocalStore
 
 CHUNK_INPUTS = 32
 """Inputs that are read, stepped and encoded together: few enough to stay in the processor's cache."""
@@ -85,6 +87,8 @@ class Engine:
         self._store = store
         self._plan = plan
         self._lake = Lake(folder / LAKE)
+        self._standing = Standing(folder / STORE)
+        self._standing.check()
         self._watch = watch
         self._as_columns = watch("columns", record_batch)
         self._write = watch("write", store.commit)
@@ -92,6 +96,8 @@ class Engine:
         state: dict[str, Any] = orjson.loads(store.get(STATE) or b"{}")
         self._outputs: dict[str, int] = {topic: state.get("outputs", {}).get(topic, 0) for topic in OUTPUTS}
         self.counts.profiles = state.get("profiles", 0)
+        self.aligned_at: int = state.get(ages.ALIGNED_AT, 0)
+        """When the offsets of a store and a lake of different days were set (`ages.align`); 0: never."""
         self._inputs: list[Event | Rejected] = []
         """Those of the batch in hand."""
         self._reminded: list[Event | Rejected] = []
@@ -118,8 +124,10 @@ class Engine:
 
         Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
         """
+        ages.check_store(folder)
         store = LocalStore(folder)
         try:
+            ages.check(folder, store)
             engine = cls(folder, store, plan, watch)
             engine._recover()
         except BaseException as error:
@@ -171,6 +179,7 @@ class Engine:
         Runs that were due already when they were armed fire where they were armed by `history_by`, which is `now`
         unless told otherwise. `stepwise`, under the events clock, each timer fires at its own time.
         """
+        self._standing.check()
         woken = self._fire_due(now, now if history_by is None else history_by, stepwise)
         if woken or self._inputs or now - self._advanced_at >= MINUTE:
             self._advanced_at = now
@@ -271,7 +280,11 @@ class Engine:
     # --- committing -------------------------------------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Commits what was taken with all its effects, then lets Parquet files be written where enough has gathered."""
+        """Commits what was taken with all its effects, then lets Parquet files be written where enough has gathered.
+
+        Raises DataFolderError where the folder was deleted; nothing is made anew.
+        """
+        self._standing.check()
         self._columns_of_facts()
         effects = self._homes.drain()
         read, self._inputs, self._reminded = len(self._inputs), [], []
@@ -281,7 +294,7 @@ class Engine:
             return
         batches, self._facts = {"facts": self._facts, **_columns(effects)}, []
         taken = {topic: packed(made) for topic, made in batches.items() if made}
-        log = {_at(topic, self._outputs[topic]): stored for topic, (_, stored) in taken.items()}
+        log = {ages.at(topic, self._outputs[topic]): stored for topic, (_, stored) in taken.items()}
         for topic, (made, _) in taken.items():
             self._outputs[topic] += made.num_rows
         self.counts.read += read
@@ -303,17 +316,19 @@ class Engine:
             self.flush()
 
     def _state(self) -> bytes:
-        return orjson.dumps({"outputs": self._outputs, "profiles": self.counts.profiles})
+        state = {"outputs": self._outputs, "profiles": self.counts.profiles}
+        return orjson.dumps({**state, ages.ALIGNED_AT: self.aligned_at} if self.aligned_at else state)
 
     def flush(self) -> None:
         """Everything taken so far as Parquet; then the store need not keep it any longer."""
+        self._standing.check()
         published = self._write_parquet()
         done: dict[bytes, bytes | None] = {}
         for topic in OUTPUTS:
-            for key, _ in self._store.scan_log(_prefix(topic)):
-                if _offset(key) >= published[topic]:
+            for offset, _ in ages.waiting(self._store, topic):
+                if offset >= published[topic]:
                     break
-                done[key] = None
+                done[ages.at(topic, offset)] = None
         if done:
             self._store.commit({}, done)
 
@@ -322,9 +337,9 @@ class Engine:
     def _recover(self) -> None:
         """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
         for topic in OUTPUTS:
-            for key, stored in self._store.scan_log(_prefix(topic)):
+            for offset, stored in ages.waiting(self._store, topic):
                 rows = unpacked(topic, stored)
-                self._lake.append(topic, _offset(key), _offset(key) + rows.num_rows, rows)
+                self._lake.append(topic, offset, offset + rows.num_rows, rows)
 
 
 def _refused(failed: Event | Rejected, error: _Failed) -> Rejected:
@@ -344,16 +359,3 @@ def _columns(effects: Effects) -> dict[str, list[pa.RecordBatch]]:
         "rejected": effects.rejected,
     }
     return {topic: [record_batch(topic, made)] for topic, made in outputs.items() if made}
-
-
-def _prefix(topic: str) -> bytes:
-    return topic.encode() + b"/"
-
-
-def _at(topic: str, offset: int) -> bytes:
-    """Where outputs lie that no Parquet file holds yet, by the offset of their first."""
-    return _prefix(topic) + offset.to_bytes(8, "big")
-
-
-def _offset(key: bytes) -> int:
-    return int.from_bytes(key[-8:], "big")

@@ -12,7 +12,8 @@ from profiles import view
 from profiles.linker import negative_link, quarantine
 from profiles.rows import Rows
 from schemas.keys import profile_id
-from stream.embedded.store import STATE, LocalStore
+from stream.embedded import ages
+from stream.embedded.store import LAKE, STATE, LocalStore
 
 
 class Reader:
@@ -25,6 +26,7 @@ class Reader:
     @classmethod
     def open(cls, folder: Path) -> Reader:
         """Raises DataFolderError where there is nothing to read, FolderTooNew where a newer version wrote it."""
+        ages.check_store(folder)
         return cls(LocalStore(folder, read_only=True))
 
     def __enter__(self) -> Reader:
@@ -59,6 +61,10 @@ class Reader:
     def quarantined(self, key: str) -> bool:
         """Whether an identifier is in quarantine."""
         return self._store.get(quarantine(key)) is not None
+
+    def gaps(self) -> list[ages.Gap]:
+        """What one of store and lake has and the other lacks; nothing where both are of one day."""
+        return ages.gaps(self._store, self._store.folder / LAKE)
 
     def state(self) -> dict[str, Any]:
         """Positions and totals of the engine: `{"outputs", "profiles", "swept"}`."""

@@ -23,6 +23,7 @@ from stream.rocks import scanned, told, tuned
 LAYOUT = 1
 LAYOUT_FILE = "layout"
 LAKE = "lake"
+STORE = "store"
 PUBLISHED = "rapport.duckdb"
 STATE = b"\0engine"
 """The row of the engine's positions and totals."""
@@ -43,9 +44,9 @@ class LocalStore:
         self._links: TemporaryDirectory[str] | None = None
         try:
             if read_only:
-                self._db, self._links = open_linked(folder / "store", _opened_for_reading)
+                self._db, self._links = open_linked(folder / STORE, _opened_for_reading)
             else:
-                self._db = _opened(folder / "store", rocksdict.AccessType.read_write())
+                self._db = _opened(folder / STORE, rocksdict.AccessType.read_write())
             self._log = self._db.get_column_family("log")
             self._log_handle: Any = self._db.get_column_family_handle("log")
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's text
@@ -69,7 +70,7 @@ class LocalStore:
                 durable.replace_file(mark, b"%d\n" % LAYOUT)
         except OSError as error:
             raise told(error, self.folder) from error
-        if read_only and not (self.folder / "store").exists():
+        if read_only and not (self.folder / STORE).exists():
             raise DataFolderError(
                 f"{self.folder} holds no customer data yet: run `rapport replay` or `rapport demo`, "
                 "or name its folder with --data."
