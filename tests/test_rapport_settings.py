@@ -249,7 +249,7 @@ def test_without_the_extra_packages_the_command_says_what_to_install(rapport: Ra
     ended = rapport("topics", "check", "--brokers", "a:1")
     assert (ended.code, ended.err) == (
         2,
-        "rapport: Kafka needs more packages (kafka): pip install 'rapport-cdp[cluster]'\n",
+        "rapport: Kafka needs more packages (kafka): pip install '.[cluster]' in the clone of Rapport\n",
     )
 
 

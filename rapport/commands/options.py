@@ -45,7 +45,7 @@ To = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, everything else on stderr.")]
 
 DATA = Path("data")
-INSTALL = "pip install 'rapport-cdp[cluster]'"
+INSTALL = "pip install '.[cluster]' in the clone of Rapport"
 
 
 def key(text: str) -> str:

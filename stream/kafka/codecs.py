@@ -68,7 +68,7 @@ def told(error: BaseException) -> str:
         return ""
     return (
         f"records are compressed by {named[1]}, which this installation cannot read: install what reads it with pip "
-        "install 'rapport-cdp[cluster]' and start again; rapport topics check names the topic"
+        "install '.[cluster]' in the clone of Rapport and start again; rapport topics check names the topic"
     )
 
 
