@@ -261,7 +261,9 @@ class Rejected(NamedTuple):
 
     rejected_at: int
     stage: str
-    """`read` (a row of an imported table), `accept`, `identify` or `record` (a line on a topic that is no message)."""
+    """`read` (a row of an imported table), `accept`, `identify` or `record` (a line on a topic that is no message).
+
+    `discarded` is no refusal: it takes an earlier one out of sight."""
     code: str
     field: str
     value: str

@@ -35,6 +35,9 @@ CODES: Final = {
 READ: Final = "read"
 """The stage of a row of a table that could not be read: it is no event, so it cannot be taken in again by itself."""
 
+DISCARDED: Final = "discarded"
+"""The stage of a record that takes an earlier one out of sight. What was refused stays in the lake."""
+
 SHOWN: Final = 200
 """Characters of an offending value that are kept beside the original."""
 
@@ -70,6 +73,11 @@ def shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     cut = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
     return cut.encode("utf-8", "backslashreplace").decode()
+
+
+def discarded(rejection_id: str, code: str, source: str, now: int) -> Rejected:
+    """The record that somebody discarded a refusal: from then on nobody lists it or takes it in again."""
+    return Rejected(now, DISCARDED, code, "", "", "", source, b"", 0, "", f"{DISCARDED}/{rejection_id}")
 
 
 def reject(

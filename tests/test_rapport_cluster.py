@@ -344,6 +344,11 @@ def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rappor
         time.sleep(0.5)
     assert len(listed()) == refused
     assert "0 sent to" in rapport("rejected", "replay", *to, *data, "--plan", SHOP).text
+    assert rapport("rejected", "discard", ids[0], *to, *data).text == "1 discarded.\n"
+    while ids[0] in [each["id"] for each in listed()]:
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    assert len(listed()) == refused - 1
 
 
 @pytest.mark.usefixtures("on_kafka")

@@ -37,6 +37,7 @@ LOCAL = {
     "identity explain": ("user_id:ann", "email:ann@example.com"),
     "rejected list": (),
     "rejected show": ("",),
+    "rejected summary": (),
     "rejected replay": (),
     "publish": (),
     "compact": (),
@@ -46,6 +47,7 @@ LOCAL = {
     "identity merge": ("user_id:ann", "email:ann@example.com"),
     "identity quarantine": ("user_id:ann",),
     "identity release": ("user_id:ann",),
+    "rejected discard": ("--all",),
 }
 """Commands on a data folder, and their other arguments."""
 ELSEWHERE = {

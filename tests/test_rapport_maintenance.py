@@ -138,8 +138,61 @@ def test_refused_input_is_listed_shown_and_taken_once_its_cause_is_mended(rappor
     assert rapport("profile", "card:c1", "--data", data, "--json").json["event_count"] == 1
 
 
+def test_every_id_that_is_printed_can_be_shown(rapport, ndjson, tmp_path):
+    place = ("--data", tmp_path / "d")
+    rapport("replay", ndjson("a.ndjson", *[{"type": "trak", "userId": "u"}] * 11, b"{broken"), *place)
+    listed = rapport("rejected", "list", *place)
+    printed = [line.split()[0] for line in listed.text.splitlines()[1:] if line[:1].strip()]
+    assert len(set(printed)) == 12
+    whole = [each["id"] for each in rapport("rejected", "list", *place, "--json").json]
+    for short, id_ in zip(printed, whole, strict=True):
+        assert len(short) < 12
+        for each in (short, id_):
+            assert rapport("rejected", "show", each, *place, "--json").json["id"] == id_
+    ended = rapport("rejected", "show", printed[-1][:8], *place)
+    assert (ended.code, printed[-1] in ended.err) == (1, True)
+
+
+def test_causes_are_counted_and_discarded_for_good(rapport, ndjson, tmp_path):
+    place = ("--data", tmp_path / "d")
+    odd = b'{"type": "page", "userId": "u", "properties": {"list": [1, {"n": %d1e999}]}}'
+    file = ndjson(
+        "a.ndjson", *[{"type": "trak", "userId": "u"}] * 3, odd % 1, odd % 2, {"type": "track", "userId": "u"}
+    )
+    assert rapport("replay", file, *place).code == 1
+    causes = rapport("rejected", "summary", *place, "--json").json
+    assert [(each["cause"], each["count"]) for each in causes] == [
+        ("unknown_type:type", 3),
+        ("number_out_of_range:properties.list.*.n", 2),
+        ("missing_field:event", 1),
+    ]
+    for each in causes:
+        assert each["cause"] in rapport("rejected", "summary", *place).text
+        assert (
+            rapport("rejected", "show", each["example"]["short"], *place, "--json").json["id"] == each["example"]["id"]
+        )
+
+    def listed() -> list[str]:
+        return [each["code"] for each in rapport("rejected", "list", *place, "--json").json]
+
+    assert rapport("rejected", "discard", *place).code == 2
+    assert rapport("rejected", "discard", "zz", *place).code == 1
+    assert rapport("rejected", "discard", causes[0]["example"]["short"], *place, "--json").json == {"discarded": 1}
+    assert listed().count("unknown_type") == 2
+    assert rapport("rejected", "discard", "--cause", "number_out_of_range", *place).text == "2 discarded.\n"
+    assert rapport("rejected", "discard", "--cause", "number", *place).text == "0 discarded.\n"
+    for again in (("replay", file), ("rejected", "replay")):
+        rapport(*again, *place)
+        assert sorted(listed()) == ["missing_field", "unknown_type", "unknown_type"]
+    assert rapport("rejected", "discard", "--all", *place, "--json").json == {"discarded": 3}
+    assert rapport("rejected", "replay", *place, "--json").json["read"] == 0
+    stored = "SELECT count(*) FILTER (stage <> 'discarded') AS n, count(*) AS all FROM raw.rejected"
+    assert rapport("query", stored, *place, "--json").json == [{"n": 6, "all": 12}]
+    assert (listed(), rapport("rejected", "summary", *place, "--json").json) == ([], [])
+
+
 def test_an_unknown_refusal_is_told(rapport, data):
-    for command in (("show", "zz"), ("replay", "zz")):
+    for command in (("show", "zz"), ("replay", "zz"), ("discard", "zz")):
         ended = rapport("rejected", *command, "--data", data)
         assert ended.code == 1
         assert "rapport rejected list" in ended.err

@@ -1,4 +1,4 @@
--- Purpose: mart.fct_rejected: rejected input, readable and exact.
+-- Purpose: mart.fct_rejected: rejected input, readable and exact, but for what was discarded.
 -- Needs: raw.rejected
 
 CREATE VIEW mart.fct_rejected AS
@@ -25,9 +25,16 @@ SELECT
     length AS payload_length,
     sha256 AS payload_sha256,
     rejection_id
-FROM raw.rejected;
+FROM raw.rejected AS refused
+WHERE
+    stage <> 'discarded'
+    AND NOT EXISTS (
+        SELECT 1
+        FROM raw.rejected AS discarded
+        WHERE discarded.stage = 'discarded' AND discarded.rejection_id = 'discarded/' || refused.rejection_id
+    );
 
-COMMENT ON VIEW mart.fct_rejected IS 'Rejected input: where, why, and the original';
+COMMENT ON VIEW mart.fct_rejected IS 'Rejected input that nobody discarded: where, why, and the original';
 COMMENT ON COLUMN mart.fct_rejected.rejected_at IS 'When it was rejected, UTC';
 COMMENT ON COLUMN mart.fct_rejected.stage IS
     'read: a row of an imported table; accept, identify; record: a line on a topic that is no message';

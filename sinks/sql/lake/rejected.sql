@@ -3,7 +3,7 @@
 COMMENT ON VIEW raw.rejected IS 'Every rejected input as stored in Parquet; mart.fct_rejected shows it readably';
 COMMENT ON COLUMN raw.rejected.rejected_at IS 'When it was rejected, UTC';
 COMMENT ON COLUMN raw.rejected.stage IS
-    'read: a row of an imported table; accept, identify; record: a line on a topic that is no message';
+    'As in mart.fct_rejected; discarded: somebody discarded the one whose id stands behind discarded/';
 COMMENT ON COLUMN raw.rejected.code IS 'Why, in a word: docs/events.md lists the codes';
 COMMENT ON COLUMN raw.rejected.field IS 'The field at fault, or the type of the identifier; empty for the whole input';
 COMMENT ON COLUMN raw.rejected.value IS 'The offending value, at most 200 characters of it';
