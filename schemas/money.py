@@ -47,16 +47,16 @@ _MINUS = "[+\u2212-]?"
 _CODE = f"(?i:{'|'.join(CURRENCIES)})|€"
 _SIGN = "[A-Z]{0,3}[$]|[£¥￥฿₠-₤₦-₫₭-₯₱-₿]|(?i:kr|zł|kč|ft|lei|fr|rs|rp|tl|rm|лв|руб|грн)[.]?"  # noqa: RUF001 - so they are written
 _BLANK = re.compile(f"{_GAP}*")
-_PLAIN = re.compile("[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
+_PLAIN = re.compile("[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?")
 _WRITTEN = re.compile(
     f"{_GAP}*+({_MINUS}){_GAP}*+({_CODE})?{_GAP}*+(?:{_SIGN})?{_GAP}*+({_MINUS}){_GAP}*+"
-    f"([0-9.,](?:[0-9.,'\u2019\t-\r \u00a0\u2007\u2009\u202f]*[0-9.])?(?:[eE][+-]?[0-9]+)?)"
+    f"([0-9.,](?:[0-9.,'\u2019\t-\r \u00a0\u2007\u2009\u202f]*[0-9.])?(?:[eE][+-]?[0-9]{{1,3}})?)"
     f"{_GAP}*+(?:{_SIGN})?{_GAP}*+({_CODE})?{_GAP}*+"
 )
 """Sign, code, sign again, number, code: what stands around a number, and no statement about the number itself."""
 _AS_DIGITS = {ord(each): " " for each in "\t\n\v\f\r\u00a0\u2007\u2009\u202f"} | {0x2019: "'", 0x2212: "-"}
 _POINT = re.compile(
-    "[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
+    "[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
     "|[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+[.][0-9]+|(?:,[0-9]{3}){2,}|(?:(?: [0-9]{3})+|(?:'[0-9]{3})+)(?:[.][0-9]+)?)"
     "|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:[.][0-9]+)?)"
 )
@@ -66,7 +66,7 @@ _COMMA = re.compile(
     "|[1-9][0-9]{0,2}(?:(?:[.][0-9]{3})+,[0-9]+|(?:[.][0-9]{3}){2,}|(?:(?: [0-9]{3})+|(?:'[0-9]{3})+),[0-9]+))"
 )
 """Numbers whose decimals follow a comma: `19,99`, `1.234,56`, `1.234.567`, `1 234,56`; `1,234` may be two things."""
-_UNIT = re.compile("[A-Za-z0-9]{1,16}")
+_UNIT = re.compile(f"{_GAP}*+([A-Za-z0-9]{{1,16}}|€){_GAP}*+")
 
 
 def stated(value: object) -> bool:
@@ -111,7 +111,7 @@ def code(value: object) -> str | None:
     """The currency that an amount's text names by its code, or by `€`: no other sign stands for one currency only."""
     around = _WRITTEN.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST else None
     named = around and (around[2] or around[5])
-    return ("EUR" if named == "€" else named.upper()) if named else None
+    return _named(named) if named else None
 
 
 def rounded(number: Decimal) -> Decimal:
@@ -146,8 +146,13 @@ def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal | None:
 
 
 def currency(value: object) -> str | None:
-    """A currency's code in capitals (ISO 4217 and the like: up to 16 ASCII letters and digits), or None."""
-    return value.upper() if isinstance(value, str) and _UNIT.fullmatch(value) else None
+    """A currency's code in capitals (ISO 4217 and the like: up to 16 ASCII letters and digits), or None. `€` is EUR."""
+    unit = _UNIT.fullmatch(value) if isinstance(value, str) else None
+    return None if unit is None else _named(unit[1])
+
+
+def _named(unit: str) -> str:
+    return "EUR" if unit == "€" else unit.upper()
 
 
 def text(number: Decimal) -> str:

@@ -27,6 +27,13 @@ def test_an_amount_is_read_one_way_or_not_at_all(value: Any, amount: str | None,
     assert money.code(value) == code
 
 
+@pytest.mark.parametrize(
+    ("value", "code"), [("eur", "EUR"), (" SEK\u00a0", "SEK"), ("€", "EUR"), ("$", None), ("two words", None)]
+)
+def test_a_currency_is_its_code_however_it_is_padded(value: object, code: str | None) -> None:
+    assert money.currency(value) == code
+
+
 AMOUNTS = st.decimals(Decimal(1000), Decimal(999999999), places=2)
 STYLES: dict[str, tuple[str, str]] = {
     "comma and point": (",", "."),

@@ -30,7 +30,7 @@ MONEY = (
     "5 \u20ac", "$7", "1\u00a0234,5",
 )  # fmt: skip
 PLAIN = (1, 2, 3, 0.5, 12, 19.99, "7,50", "30")
-CURRENCIES = ("EUR", "EUR", "usd", "", "ß", "USDT", "a currency of too many words", 5, None)
+CURRENCIES = ("EUR", " eur\n", "€", "usd", "", "ß", "USDT", "a currency of too many words", 5, None)
 NAMES = ("Order Completed", "Order Completed", "Order Updated", "Order Refunded", "Order Refunded", "Order Cancelled")
 PRODUCTS = ("a", "b", "c", 7, 7.0, "7", "", None, True, 1.5)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
-from rules.conditions.operators import NUMERIC_BEGINNINGS, NUMERIC_SIGNS, OPERATORS
+from rules.conditions.operators import OPERATORS
 from rules.language.model import Compare, Condition, Path, Value
 
 ALTERNATIVES_LIMIT = 1_000
@@ -209,19 +209,15 @@ def _some_text(literals: Sequence[Literal]) -> bool:
         return False
     if asked.few is not None:
         return any(_all_meet(literals, text) for text in asked.few)
-    if asked.numeric and not _some_numeric_text(asked, literals):
+    if asked.numeric and not _some_numeric_text(literals):
         return False
     return _within_bounds(asked, literals) and _begin_and_hold(asked)
 
 
-def _some_numeric_text(asked: _Texts, literals: Sequence[Literal]) -> bool:
+def _some_numeric_text(literals: Sequence[Literal]) -> bool:
+    """A number may be written with a currency around it, so of how it begins and ends nothing is certain."""
     ordered = [each for each in literals if each.compare.operator in _MIRRORED and _is_number(_operands(each)[0])]
-    if not any(_all_meet(ordered, number) for number in _numbers(ordered)):
-        return False
-    if any(set(part) - NUMERIC_SIGNS for part in (*asked.begins, *asked.holds)):
-        return False
-    first, last = min(NUMERIC_BEGINNINGS), max(NUMERIC_BEGINNINGS)
-    return all(bound[:1] <= last for bound in asked.lower) and all(bound >= first for bound, _ in asked.upper)
+    return any(_all_meet(ordered, number) for number in _numbers(ordered))
 
 
 def _within_bounds(asked: _Texts, literals: Sequence[Literal]) -> bool:

@@ -2,8 +2,8 @@
 
 What a value is compared with decides how:
 
-- Numbers compare with numbers, 1 equals 1.0. For at_least, at_most, above and below numeric text ("80.5") counts as
-  the number it shows; for equality it is text, so "1" is not 1.
+- Numbers compare with numbers, 1 equals 1.0. For at_least, at_most, above and below a text ("80.5", "1.234,50 EUR")
+  counts as the number it shows, read as amounts of money are; for equality it is text, so "1" is not 1.
 - Text compares with text, by code point and case-sensitively; so ISO dates come in their order.
 - true and false equal only themselves; they are not numbers.
 - A field that is missing, null or of another kind does not match. `is_not` and `none` are the exact negation of
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rules.language.model import Compare, Condition, Path, Value
+from schemas import money
 
 View = tuple[Mapping[str, Any], Mapping[str, Any]]
 """An event as conditions see it: (its own properties or traits, its whole body)."""
@@ -29,13 +30,10 @@ Predicate = Callable[[View], bool]
 
 _NUMERIC = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 _NUMERIC_LIMIT = 40
-NUMERIC_BEGINNINGS = frozenset("+-0123456789")
-NUMERIC_SIGNS = NUMERIC_BEGINNINGS | frozenset(".eE")
-"""What a text that shows a number may begin with and hold. `rules.conditions.contradictions` reasons with them."""
 
 
 def is_numeric(text: str) -> bool:
-    """Does this text show a number?"""
+    """Does this text show a number as machines write it?"""
     return len(text) <= _NUMERIC_LIMIT and _NUMERIC.fullmatch(text) is not None
 
 
@@ -74,8 +72,9 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Value], Test]:
             kind = value.__class__
             if kind is int or kind is float:
                 return compare(value, operand)
-            if kind is str and is_numeric(value):
-                return compare(float(value), operand)
+            if kind is str:
+                shown = value if is_numeric(value) else money.amount(value)
+                return shown is not None and compare(float(shown), operand)
             return False
 
         return test

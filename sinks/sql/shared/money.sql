@@ -21,7 +21,7 @@ CREATE TEMP MACRO currency_sign() AS
 -- Sign, code, sign again, number, code: what stands around a number, and no statement about the number itself.
 CREATE TEMP MACRO written_amount() AS
     '^' || gap() || '([+−-]?)' || gap() || currency_code() || gap() || currency_sign() || gap() || '([+−-]?)' || gap()
-    || '([0-9.,](?:[0-9.,''’\t-\r \x{a0}\x{2007}\x{2009}\x{202f}]*[0-9.])?(?:[eE][+-]?[0-9]+)?)'
+    || '([0-9.,](?:[0-9.,''’\t-\r \x{a0}\x{2007}\x{2009}\x{202f}]*[0-9.])?(?:[eE][+-]?[0-9]{1,3})?)'
     || gap() || currency_sign() || gap() || currency_code() || gap() || '$';
 
 -- A number as machines write it; NULL where it is none, or may be two.
@@ -29,7 +29,7 @@ CREATE TEMP MACRO digits(number) AS
     CASE
         WHEN regexp_full_match(
             number,
-            '[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?'
+            '[+-]?(?:(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?'
             || '|[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+[.][0-9]+|(?:,[0-9]{3}){2,}'
             || '|(?:(?: [0-9]{3})+|(?:''[0-9]{3})+)(?:[.][0-9]+)?)'
             || '|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:[.][0-9]+)?)'
@@ -52,15 +52,17 @@ CREATE TEMP MACRO stated(value) AS
         ELSE value IS NOT NULL
     END;
 
--- A currency's code in capitals, or NULL.
-CREATE TEMP MACRO currency_in(value) AS
-    CASE
-        WHEN json_type(value) = 'VARCHAR' AND regexp_full_match(value ->> '$', '[A-Za-z0-9]{1,16}')
-        THEN upper(value ->> '$')
-    END;
-
 CREATE TEMP MACRO code_of(units) AS
     CASE WHEN starts_with(units, '€') THEN 'EUR' ELSE upper(nullif(left(units, 3), '')) END;
+
+-- A currency's code in capitals, or NULL.
+CREATE TEMP MACRO unit_of(unit) AS CASE WHEN unit = '€' THEN 'EUR' ELSE upper(nullif(unit, '')) END;
+
+CREATE TEMP MACRO currency_in(value) AS
+    CASE
+        WHEN json_type(value) = 'VARCHAR'
+        THEN unit_of(regexp_extract(value ->> '$', '^' || gap() || '([A-Za-z0-9]{1,16}|€)' || gap() || '$', 1))
+    END;
 
 -- What JSON values say as amounts, an entry each: whether it says anything, the amount, the currency that its text names
 -- by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never by way of a
