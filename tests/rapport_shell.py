@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -99,6 +100,14 @@ def assert_same(one: dict[str, list[tuple[Any, ...]]], other: dict[str, list[tup
                 f"{table}: {len(rows)} and {len(other[table])} rows; only in the first {sorted(mine - theirs)[:3]}, "
                 f"only in the second {sorted(theirs - mine)[:3]}"
             )
+
+
+def drill(named: str) -> list[str]:
+    """The lines of a part of docs/backup.md."""
+    page = (ROOT / "docs" / "backup.md").read_text(encoding="utf-8")
+    block = re.search(rf"<!-- {named}: .*?-->\n```console\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    return block[1].replace("$ ", "").splitlines()
 
 
 def listing(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -6,9 +6,11 @@ import random
 import re
 import secrets
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,11 +23,11 @@ from conftest import Rapport
 from rapport.customers.by_hand import apart
 from rapport.customers.cluster import got
 from rapport.demo.broker import Broker
-from rapport.demo.cluster import figure, month_until, through
+from rapport.demo.cluster import figure, month_until, published, through
 from rapport.demo.processes import LocalCluster
 from rapport.doctor import cluster as cluster_doctor
 from rapport.http.customers import MAX_HOPS
-from rapport_shell import SHOP, ran
+from rapport_shell import ENVIRONMENT, SHOP, drill, ran
 from schemas.keys import partition_of
 from stream.clock import wall_now
 from stream.kafka.cluster import Cluster
@@ -349,6 +351,48 @@ def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rappor
         assert time.monotonic() < until
         time.sleep(0.5)
     assert len(listed()) == refused - 1
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_the_sinks_folder_comes_back_from_a_backup_and_reads_on(shop: Shop, rapport: Rapport, tmp_path: Path) -> None:
+    """As docs/backup.md says, with events that come in between."""
+    cluster = shop.cluster
+    backup, *restore = drill("the sinks' folder")
+
+    def run(line: str) -> None:
+        line = re.sub("^rapport ", f"{sys.executable} -m rapport ", line.replace("tables", "sink"))
+        subprocess.run(line, shell=True, check=True, cwd=cluster.folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+    def counted() -> list[dict[str, Any]]:
+        return published(cluster.sink_data, "SELECT count(*) AS n, count(DISTINCT message_id) AS ids FROM fct_event")
+
+    def until(wanted: Callable[[], bool]) -> None:
+        end = time.monotonic() + 40
+        while not wanted():
+            assert time.monotonic() < end, counted()
+            time.sleep(0.3)
+
+    def stop() -> None:
+        sink = cluster.take("sink")
+        sink.terminate()
+        assert sink.wait(20) == 0
+
+    stop()
+    run(backup)
+    before = counted()[0]["n"]
+    cluster.start("sink", "sink")
+    more = tmp_path / "since.ndjson"
+    more.write_bytes(
+        b"\n".join(b'{"type":"track","event":"S","userId":"s-%d","messageId":"since-%d"}' % (n, n) for n in range(50))
+    )
+    assert rapport("replay", more, "--to", "kafka", "--brokers", *shop.settings.brokers).code == 0
+    until(lambda: counted() == [{"n": before + 50, "ids": before + 50}])
+    stop()
+    for line in restore:
+        run(line)
+    assert counted() == [{"n": before, "ids": before}]
+    cluster.start("sink", "sink")
+    until(lambda: counted() == [{"n": before + 50, "ids": before + 50}])
 
 
 @pytest.mark.usefixtures("on_kafka")
