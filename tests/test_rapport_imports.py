@@ -77,3 +77,4 @@ def test_input_of_which_nothing_could_be_used_is_a_failure(here, rapport, ndjson
     mixed = ndjson("mixed.ndjson", b"{broken", {"type": "page", "userId": "u"})
     assert rapport("replay", mixed).code == 0
     assert rapport("replay", ndjson("empty.ndjson")).code == 0
+    assert rapport("replay", ndjson("later.ndjson", {"type": "consent", "userId": "u"})).code == 0

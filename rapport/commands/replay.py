@@ -180,7 +180,7 @@ def _send(sources: Sequence[Source], label: str, options: Options) -> None:
             "Stopped. What was read is sent; run the same command again for the rest, "
             "what is in already counts as duplicate."
         )
-    _end(report.exit_code, report.read, report.rejected, label, options.strict)
+    _end(report, report.read, report.rejected, label, options.strict)
 
 
 def _take(sources: Sequence[Source], label: str, options: Options) -> None:
@@ -201,20 +201,24 @@ def _take(sources: Sequence[Source], label: str, options: Options) -> None:
     if not options.json:
         _show(report, options.data)
     _remark(report, chosen, options.plan)
-    _end(report.exit_code, report.counts.read, report.counts.rejected, label, options.strict)
+    _end(report, report.counts.read, report.counts.rejected, label, options.strict)
 
 
-def _end(exit_code: int, read: int, rejected: int, label: str, strict: bool) -> None:
-    """Leaves with an exit code other than 0 where a signal ended the run, or nothing of its input could be used."""
+def _end(report: Report | cluster_replay.Report, read: int, rejected: int, label: str, strict: bool) -> None:
+    """Leaves with an exit code other than 0 where a signal ended the run, or nothing of its input could be used.
+
+    Events of types that the spec does not have may be those of a later one: by themselves they are no failure.
+    """
     from rapport.terminal import output
 
-    if rejected and rejected == read:
+    useless = rejected == read and report.unknown < read
+    if useless:
         hint = (
             " Where another system wrote it, shape it into events: rapport import FILE --sql FILE.sql (docs/imports.md)"
         )
         output.say("Nothing of it could be used." + (hint if label == "replay" else ""))
-    if exit_code or (rejected and (strict or rejected == read)):
-        raise typer.Exit(exit_code or 1)
+    if report.exit_code or useless or (rejected and strict):
+        raise typer.Exit(report.exit_code or 1)
 
 
 def _times(clock: str, until: str | None) -> tuple[str, int | None]:

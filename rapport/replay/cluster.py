@@ -49,6 +49,8 @@ class Report:
     """What kept the input from being sent to its end."""
     unique: int = 0
     """Events from a pipe that state neither an id nor a time."""
+    unknown: int = 0
+    """Rejected for a `type` that the spec does not have."""
     known: int = 0
     """Not sent, for the sinks' tables have them."""
 
@@ -137,5 +139,6 @@ def run(
             stop.exit_code,
             broken,
             intake.unique,
+            intake.unknown,
             gone,
         )

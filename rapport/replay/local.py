@@ -54,6 +54,8 @@ class Report:
     """What kept a source from being read to its end."""
     unique: int = 0
     """Events from a pipe that state neither an id nor a time."""
+    unknown: int = 0
+    """Rejected for a `type` that the spec does not have."""
 
     def json(self) -> dict[str, Any]:
         counts = self.counts
@@ -110,7 +112,7 @@ def run(
             broken = error
         progress(1, None, "publishing")
         engine.publish()
-        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken, intake.unique)
+        return Report(engine.counts, time.monotonic() - started, stop.exit_code, broken, intake.unique, intake.unknown)
 
 
 @dataclass(frozen=True, slots=True)

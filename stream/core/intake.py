@@ -27,6 +27,8 @@ class Intake:
         self._settings = plan.identity
         self._now = now
         self._pipes: list[Ordinals] = []
+        self.unknown = 0
+        """Events refused for a `type` that the spec does not have."""
 
     @property
     def unique(self) -> int:
@@ -73,6 +75,7 @@ class Intake:
         place: int,
     ) -> Event | Rejected:
         if isinstance(accepted, Rejected):
+            self.unknown += accepted.code == "unknown_type"
             return _numbered(accepted, refusals)
         found = extract(accepted.body, accepted.type, self._settings)
         if not found.keys:
