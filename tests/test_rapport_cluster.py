@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import secrets
@@ -11,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from kafka import KafkaProducer
 
 from conftest import Rapport
 from rapport.customers.by_hand import apart
@@ -27,7 +30,7 @@ from rapport.demo.cluster import figure, month_until, published, through
 from rapport.demo.processes import LocalCluster
 from rapport.doctor import cluster as cluster_doctor
 from rapport.http.customers import MAX_HOPS
-from rapport_shell import ENVIRONMENT, SHOP, drill, ran
+from rapport_shell import ENVIRONMENT, ROOT, SHOP, drill, ran
 from schemas.keys import partition_of
 from stream.clock import wall_now
 from stream.kafka.cluster import Cluster
@@ -351,6 +354,40 @@ def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rappor
         assert time.monotonic() < until
         time.sleep(0.5)
     assert len(listed()) == refused - 1
+
+
+@pytest.mark.usefixtures("on_kafka")
+def test_a_program_sends_its_events_through_a_pipe(shop: Shop, rapport: Rapport) -> None:
+    """And those that it wrote to the topic itself say what to do, which takes them in."""
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    program = re.search(r"<!-- pipe: .*?-->\n```python\n(.*?)```", page, re.DOTALL)
+    assert program
+    brokers, data = shop.settings.brokers, ("--data", shop.cluster.sink_data)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {
+        **ENVIRONMENT,
+        "PATH": path,
+        "RAPPORT_BROKERS": brokers[0],
+        "RAPPORT_TOPIC_PREFIX": shop.settings.prefix,
+    }
+    done = subprocess.run([sys.executable, "-c", program[1]], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with closing(KafkaProducer(bootstrap_servers=brokers[0])) as producer:
+        plain = b'{"type":"track","event":"Lamp Switched","userId":"7001","messageId":"lamp-3"}'
+        producer.send(shop.settings.topic("events"), plain, partition=0).get(10)
+
+    def waited(there: Callable[[], Any]) -> Any:
+        end = time.monotonic() + 40
+        while not (found := there()):
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        return found
+
+    listed = ("rejected", "list", *data, "--json")
+    [refused] = waited(lambda: [each for each in rapport(*listed).json if each["stage"] == "record"])
+    assert "Send events of your own through `rapport replay - --to kafka`" in refused["expectation"]
+    assert rapport("rejected", "replay", refused["id"], "--to", "kafka", "--brokers", *brokers, *data).code == 0
+    waited(lambda: shop.ask("worker-1", "user_id:7001")[1].get("event_count") == 4)
 
 
 @pytest.mark.usefixtures("on_kafka")

@@ -16,7 +16,7 @@ from schemas import codec
 from schemas.errors import RowError
 from schemas.keys import partition_of
 from schemas.messages import Event, Internal, Message, Rejected, Request, SourceMark
-from schemas.rejection import CODES, reject
+from schemas.rejection import reject
 from stream.core.effects import LINKS, Address, Effects
 from stream.core.expiry import Expiry
 from stream.core.home import INTERNAL, Home
@@ -32,6 +32,14 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 """What a topic may hold."""
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a step raises for values of the wrong type or shape. What a store raises is none of these."""
+
+OURS = {
+    EVENTS: "`events` takes Rapport's own messages. Send events of your own through `rapport replay - --to kafka`; "
+    "those that were refused here go in with `rapport rejected replay --to kafka`.",
+    INTERNAL: "Only workers write to `internal`: take the right to write there from who did.",
+    LINKS.topic: "Only workers and `rapport identity` write to `links`: take the right to write there from who did.",
+}
+"""What a topic expects, for who wrote something else to it."""
 
 LINES_PER_PART = 16
 """Of a record that are stepped in one go."""
@@ -209,25 +217,24 @@ def read(
     """The messages of these lines, by number, and a refusal for each line that is none of its topic's."""
     messages: list[tuple[int, Message]] = []
     refused: list[Rejected] = []
-    kinds = KINDS[origin.topic]
+    kinds, expected = KINDS[origin.topic], OURS[origin.topic]
     for number, line in enumerate(part.lines, part.first):
         try:
             message = codec.decode(line)
         except RowError:
-            refused.append(unreadable(line, now, f"{origin}", number))
+            refused.append(unreadable(line, now, f"{origin}", number, expected))
             continue
         if not isinstance(message, kinds) or number in refuse:
-            refused.append(unreadable(line, now, f"{origin}", number))
+            refused.append(unreadable(line, now, f"{origin}", number, expected))
         elif field := flaw(message):
-            refused.append(unreadable(line, now, f"{origin}", number, field))
+            refused.append(unreadable(line, now, f"{origin}", number, expected, field))
         else:
             messages.append((number, message))
     return messages, refused
 
 
-def unreadable(line: bytes, now: int, source: str, number: int, field: str = "") -> Rejected:
+def unreadable(line: bytes, now: int, source: str, number: int, expected: str, field: str = "") -> Rejected:
     """The refusal of a line that is no message, or that no step can take."""
-    code = "not_a_message"
     shown = line[:64].decode("utf-8", "backslashreplace")
-    refused = reject(line, "record", code, field, shown, CODES[code], source, now)
+    refused = reject(line, "record", "not_a_message", field, shown, expected, source, now)
     return refused._replace(rejection_id=f"{source}:{number}")

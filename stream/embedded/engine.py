@@ -26,6 +26,7 @@ from profiles.rows import Rows
 from schemas import codec
 from schemas.instant import MINUTE
 from schemas.messages import ByHand, Event, IdentityDecision, Output, Rejected, Request, Wake
+from schemas.rejection import CODES
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import packed, record_batch, unpacked
 from sinks.lake.chain import Lake
@@ -346,7 +347,7 @@ def _refused(failed: Event | Rejected, error: _Failed) -> Rejected:
     """What no step can take is refused; a refusal that fails cannot be refused again."""
     if isinstance(failed, Rejected):
         raise error
-    refused = unreadable(codec.encode(failed), failed.now, failed.source, 0)
+    refused = unreadable(codec.encode(failed), failed.now, failed.source, 0, CODES["not_a_message"])
     return refused._replace(rejection_id=f"{failed.source}:{failed.message_id}")
 
 
