@@ -1,9 +1,9 @@
 """Events out of CSV, Parquet and JSON files, shaped by one SELECT that DuckDB runs over the table `source`.
 
-The SELECT may read its source and nothing else: no other file, no network, no extension, no setting. DuckDB writes each
-row as JSON, so structs, maps, lists and JSON text arrive as JSON, dates and times as ISO 8601 text. NULL is an absent
-field wherever it stands in an object. A number that JSON readers could not hold exactly (a long DECIMAL, a HUGEINT
-beyond 64 bits) arrives as its text, a 32-bit float as its shortest decimal.
+The SELECT may read its source and the files beside it, and nothing else: no other file, no network, no extension, no
+setting. DuckDB writes each row as JSON, so structs, maps, lists and JSON text arrive as JSON, dates and times as ISO
+8601 text. NULL is an absent field wherever it stands in an object. A number that JSON readers could not hold exactly (a
+long DECIMAL, a HUGEINT beyond 64 bits) arrives as its text, a 32-bit float as its shortest decimal.
 Must never judge a row: what is wrong with an event is for `accept` to say.
 """
 
@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
 
+from ingest.sql_errors import Sql, told
 from ingest.tables import GUESSED, NoRows, Reading, shortest, view
 from schemas.errors import InputError
 from schemas.nearest import nearest
@@ -33,41 +35,64 @@ FIELDS: Final = (
 _OBJECTS: Final = frozenset(("properties", "traits", "context", "integrations"))
 _MEMORY: Final = "512MB"
 _BATCH: Final = 1_000
+_SOURCE: Final = "source"
+_VIEW: Final = "CREATE TEMP VIEW selected AS "
+NONE: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
-def rows(source: Path, sql: str, reading: Reading = GUESSED) -> Iterator[dict[str, Any] | Unreadable]:
-    """The source's rows that cannot be read, then the SELECT's as events for `accept_value`, in the SELECT's order.
+def rows(
+    source: Path, sql: Sql, reading: Reading = GUESSED, others: Mapping[str, Path] = NONE
+) -> Iterator[dict[str, Any] | Unreadable]:
+    """The rows that cannot be read, then the SELECT's as events for `accept_value`, in the SELECT's order.
 
-    Raises InputError for a file that cannot be read, for SQL that fails and for columns that are no event fields.
-    Rows of a GROUP BY without ORDER BY may come in another order next time; their message ids stay the same.
+    `others` are files that the SELECT has under names of their own. Raises InputError for a file that cannot be read,
+    for SQL that fails and for columns that are no event fields. Rows of a GROUP BY without ORDER BY may come in
+    another order next time; their message ids stay the same.
     """
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as spill, duckdb.connect() as connection:
         refused = Path(spill) / "refused"
-        try:
-            _open(connection, source, reading, refused)
-        except NoRows:
+        if not _open(connection, {_SOURCE: source, **others}, reading, refused):
             return
-        except duckdb.Error as error:
-            raise InputError(f"Cannot read {source}: {_one_line(error)}") from error
+        select, shift = _select(connection, sql)
         try:
-            result = connection.execute(_as_json(connection, sql))
+            result = connection.execute(_as_json(connection, select))
             yield from _kept(refused)
             while batch := result.fetchmany(_BATCH):
                 for (text,) in batch:
                     yield _parse(text)
         except duckdb.Error as error:
-            raise InputError(f"The import of {source} failed: {_one_line(error)}") from error
+            raise InputError(told(str(error), sql, shift)) from error
 
 
-def _open(connection: duckdb.DuckDBPyConnection, source: Path, reading: Reading, refused: Path) -> None:
-    """Make the view `source`, keep what of it cannot be read, then take everything else away."""
+def _open(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], reading: Reading, refused: Path) -> bool:
+    """Makes the views, keeps what of them cannot be read, then takes everything else away. False for no rows at all."""
     connection.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 1; SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # on by default where DuckDB takes Python to be interactive
     connection.execute("SET temp_directory = ?", [str(refused.parent)])
-    with refused.open("wb") as file:
-        paths = view(connection, "source", source, reading, refused.parent, lambda each: pickle.dump(each, file))
+    paths: list[str] = []
+    with refused.open("wb") as kept:
+        for name, file in files.items():
+            try:
+                paths += view(connection, name, file, reading, refused.parent, lambda each: pickle.dump(each, kept))
+            except NoRows as empty:
+                if name == _SOURCE:
+                    return False
+                raise InputError(f"{file} holds no object, so nobody knows its columns.") from empty
     connection.execute("SET allowed_paths = ?", [paths])
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute("SET errors_as_json = true; SET enable_external_access = false; SET lock_configuration = true")
+    return True
+
+
+def _select(connection: duckdb.DuckDBPyConnection, sql: Sql) -> tuple[str, int]:
+    """The statement that makes a view of the SELECT, and how many bytes farther a place stands in it."""
+    try:
+        statements = connection.extract_statements(sql.text)
+    except duckdb.Error as error:
+        raise InputError(told(str(error), sql)) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise InputError(f"{sql.name} must be one SELECT statement over the table `source`.")
+    query = statements[0].query
+    return _VIEW + query, len(_VIEW) - sql.text.encode().find(query.encode())
 
 
 def _kept(refused: Path) -> Iterator[Unreadable]:
@@ -76,12 +101,9 @@ def _kept(refused: Path) -> Iterator[Unreadable]:
             yield pickle.load(file)  # noqa: S301 - this run has just written it
 
 
-def _as_json(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+def _as_json(connection: duckdb.DuckDBPyConnection, select: str) -> str:
     """The SELECT, changed to give one JSON text a row."""
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise InputError("The import SQL must be one SELECT statement over the table `source`.")
-    connection.execute(f"CREATE TEMP VIEW selected AS {statements[0].query}")
+    connection.execute(select)
     described = connection.execute("DESCRIBE selected").fetchall()
     columns = {name: _field(name) for name, *_ in described}
     fields = list(columns.values())
@@ -149,9 +171,3 @@ def _parse(text: str) -> dict[str, Any]:
     except RecursionError:  # a JSON column of a thousand levels: handed on as text, which `accept` refuses
         return {"type": "track", "properties": text}
     return event
-
-
-def _one_line(error: duckdb.Error) -> str:
-    """DuckDB's message without the excerpt of the SQL and the stack below it."""
-    lines = str(error).split("\nLINE ")[0].splitlines()
-    return " ".join(line.strip() for line in lines if line.strip())

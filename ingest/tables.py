@@ -60,7 +60,7 @@ def view(
 ) -> list[str]:
     """Makes the view `name` over a file, and says which paths it reads. Copies go into `spill`.
 
-    Raises InputError or NoRows, or an error of DuckDB where a Parquet file is none.
+    Raises InputError or NoRows.
     """
     if not file.is_file():
         raise InputError(f"There is no file {file}. Check the path.")
@@ -77,7 +77,10 @@ def view(
     pattern = "".join(f"[{character}]" if character in "*?[" else character for character in str(copy))
     table = f"read_parquet({_literal(pattern)})"
     if not columns:
-        described = connection.execute(f"DESCRIBE FROM {table}").fetchall()
+        try:
+            described = connection.execute(f"DESCRIBE FROM {table}").fetchall()
+        except duckdb.Error as error:
+            raise InputError(f"{file} is no Parquet, or a damaged one. Get a whole copy.") from error
         columns = ", ".join(f"{shortest(column, kind)} AS {_quoted(column)}" for column, kind, *_ in described)
     connection.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {table}")
     return [str(copy), pattern]

@@ -24,11 +24,12 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_page_shows_what_happens(here, rapport):
-    assert len(TRANSCRIPT) >= 3
+    assert len(TRANSCRIPT) >= 6
     for command, shown in TRANSCRIPT:
         ended = rapport(*shlex.split(command)[1:])
         pattern = re.escape("\n".join(line.rstrip() for line in shown.splitlines())).replace(r"\.\.\.", ".*")
-        assert re.fullmatch(pattern, "\n".join(line.rstrip() for line in ended.text.splitlines())), command
+        found = "\n".join(line.rstrip() for line in (ended.err if ended.code else ended.text).splitlines())
+        assert re.fullmatch(pattern, found, re.DOTALL), command
 
 
 def test_an_unreadable_row_is_recorded_once_and_never_replayed(here, rapport):
@@ -41,11 +42,26 @@ def test_an_unreadable_row_is_recorded_once_and_never_replayed(here, rapport):
     assert (again["read"], again["cut"]) == (0, 1)
 
 
+def test_a_dry_run_takes_nothing_and_says_what_would_come(here, rapport):
+    Path("nobody.sql").write_text("SELECT 'page' AS type, nullif(Customer, 'u-2') AS user_id FROM source ORDER BY Nr")
+    ended = rapport("import", "orders.csv", "--sql", "nobody.sql", "--dry-run", 5, "--json")
+    assert [(each["outcome"], each.get("code")) for each in ended.json] == [
+        ("rejected", "unreadable_row"),
+        ("accepted", None),
+        ("rejected", "no_identifier"),
+    ]
+    assert (ended.code, ended.err) == (0, "Nothing was taken. 1 row cannot be read.\n")
+    assert not Path("data").exists()
+
+
 def test_options_that_cannot_be_are_told(here, rapport):
     for option, value, said in (
         ("--encoding", "latin-99", "no such encoding"),
         ("--delimiter", ";;", "one character"),
         ("--quote", '""', "one character"),
+        ("--with", "orders", "NAME=FILE"),
+        ("--with", "Source=orders.csv", "another table"),
+        ("--with", "more=none.csv", "none.csv: no such file"),
     ):
         ended = rapport("import", "orders.csv", "--sql", "orders.sql", option, value)
         assert ended.code == 2

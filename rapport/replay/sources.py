@@ -10,7 +10,7 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -24,6 +24,7 @@ from schemas.messages import Event, Rejected
 from stream.core.intake import Intake
 
 if TYPE_CHECKING:
+    from ingest.sql_errors import Sql
     from ingest.tables import Reading
 
 BATCH = 4_000
@@ -118,15 +119,16 @@ def _only_lines(path: str, piped: bool) -> Callable[[bytes], None]:
     return look
 
 
-def table(path: Path, sql: str, reading: Reading) -> Source:
-    """A CSV, Parquet or JSON file as events, by a SELECT from `source`."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
+def table(path: Path, sql: Sql, reading: Reading, others: Mapping[str, Path]) -> Source:
+    """A CSV, Parquet or JSON file as events, by a SELECT from `source` and from files under names of their own."""
+    for each in (path, *others.values()):
+        if not each.is_file():
+            raise UsageError(f"{each}: no such file")
 
     def outcomes(intake: Intake, _seen: Seen) -> Iterator[Outcome]:
         from ingest.imports import rows
 
-        return intake.values(rows(path, sql, reading), path.name)
+        return intake.values(rows(path, sql, reading, others), path.name)
 
     return Source(path.name, outcomes)
 
