@@ -373,7 +373,7 @@ def test_a_program_sends_its_events_through_a_pipe(shop: Shop, rapport: Rapport)
     done = subprocess.run([sys.executable, "-c", program[1]], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     with closing(KafkaProducer(bootstrap_servers=brokers[0])) as producer:
-        plain = b'{"type":"track","event":"Lamp Switched","userId":"7001","messageId":"lamp-3"}'
+        plain = b'{"type":"track","event":"Product Viewed","userId":"7001","messageId":"view-3"}'
         producer.send(shop.settings.topic("events"), plain, partition=0).get(10)
 
     def waited(there: Callable[[], Any]) -> Any:
