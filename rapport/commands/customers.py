@@ -44,39 +44,28 @@ def profile(
 
 
 def find(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Part of any identifier or trait value.")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words, numbers and ids, or parts of them.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many customers.")] = 20,
     data: Data = DATA,
     json: Json = False,
 ) -> None:
-    """Customers by any identifier or trait value."""
-    from rapport.customers import local as lookup
+    """Customers by words in any order: names, addresses, phone numbers, ids of orders, tickets and carts."""
+    from rapport.customers import search
     from rapport.terminal import output
+    from rapport.terminal.hits import show
 
-    found = lookup.find(data, text, limit)
+    asked = " ".join(text)
+    found = search.find(data, asked, limit)
     if json:
-        output.emit(found)
-    elif found:
-        output.show(
-            output.table(
-                "",
-                ("customer", "found as", "last seen", ">events", ">orders"),
-                (
-                    (
-                        hit["customer"],
-                        hit["found"],
-                        output.minute(hit["last_seen"]),
-                        hit["event_count"],
-                        hit["order_count"],
-                    )
-                    for hit in found
-                ),
-            )
-        )
+        output.emit(found.customers)
+    elif found.customers:
+        show(found.customers, found.of_all)
     remark(data)
-    if not found:
-        output.complain(f"nobody has {text!r} in an identifier or a trait; a part of it finds more")
+    if not found.customers:
+        output.complain(f"nobody has {asked!r} in an identifier, a trait or an id; fewer or shorter words find more")
         raise typer.Exit(1)
+    if found.instead:
+        output.say(f"nobody has {asked!r}; these have {' or '.join(found.instead)}")
 
 
 def query(

@@ -1,6 +1,6 @@
 """Finding customers and the reasons for their identity. Reads only, also while an engine runs.
 
-One customer comes from the rows, as they are this moment; a search and the log come from what was published last.
+One customer comes from the rows, as they are this moment; the log comes from what was published last.
 """
 
 from __future__ import annotations
@@ -125,11 +125,6 @@ def meant(data: Path, plan: Path | None, key: str) -> str | None:
     from rapport.plan import folder as plan_folder
 
     return normalized(key, plan_folder.load(plan, data).identity)
-
-
-def find(data: Path, text: str, limit: int) -> list[dict[str, Any]]:
-    """Customers who have `text` in an identifier or a trait value: exact hits first, then the most recently seen."""
-    return queries.rows(data, "find", {"text": text, "limit": limit})
 
 
 def identity_log(data: Path, key: str | None, limit: int) -> list[dict[str, Any]]:

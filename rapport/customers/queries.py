@@ -69,16 +69,24 @@ def rows(
 
     Raises NotPublished and QueryError.
     """
-    sql = (files(package) / "sql" / f"{question}.sql").read_text(encoding="utf-8")
     with opened(data) as connection:
-        try:
-            answer = connection.execute(sql, dict(parameters or {}))
-            names = [column[0] for column in answer.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
-        except duckdb.Error as error:
-            raise QueryError(
-                f"{data / PUBLISHED} did not answer ({places.told(error)}); run `rapport doctor`."
-            ) from error
+        return answer(connection, question, parameters, package)
+
+
+def answer(
+    connection: DuckDBPyConnection,
+    question: str,
+    parameters: Mapping[str, Any] | None = None,
+    package: str = "rapport.customers",
+) -> list[dict[str, Any]]:
+    """The same on a connection that is open, so that questions may follow one another."""
+    sql = (files(package) / "sql" / f"{question}.sql").read_text(encoding="utf-8")
+    try:
+        told = connection.execute(sql, dict(parameters or {}))
+        names = [column[0] for column in told.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in told.fetchall()]
+    except duckdb.Error as error:
+        raise QueryError(f"{PUBLISHED} did not answer ({places.told(error)}); run `rapport doctor`.") from error
 
 
 def shut(error: BaseException | None) -> str:

@@ -112,7 +112,7 @@ def _commands(data: Path, story: dict[str, Any]) -> list[str]:
     strongest = {each["type"]: each["value"] for each in reversed(story["identifiers"])}
     user, other = f"user_id:{strongest['user_id']}", f"anonymous_id:{strongest['anonymous_id']}"
     folder = shlex.quote(str(data))
-    top = "SELECT user_id, order_count, revenue FROM mart.dim_customer ORDER BY revenue DESC LIMIT 10"
+    top = "SELECT user_id, order_count, revenue, currency FROM mart.dim_customer ORDER BY revenue DESC LIMIT 10"
     return [
         f"{program} profile email:{strongest['email']} --data {folder}",
         f"{program} identity explain {user} {other} --data {folder}",
