@@ -12,7 +12,6 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Final, NamedTuple
 
 from ingest.files import Giant
@@ -162,7 +161,9 @@ def _of_another_width(fields: Sequence[str], width: int) -> Fault | None:
 
 def dialect_of(file: io.TextIOBase, delimiter: str | None = None, quote: str | None = None) -> Dialect:
     """The dialect of the first lines, as far as it is not given."""
-    sample = list(islice(iter(lambda: file.readline(ROW), ""), _SAMPLE))
+    sample: list[str] = []
+    while len(sample) < _SAMPLE and sum(map(len, sample)) < ROW and (line := file.readline(ROW)):
+        sample.append(line)
     text = "".join(sample)
     quotings: list[tuple[str, str | None]] = [('"', None)]
     if quote is not None:

@@ -80,16 +80,17 @@ def read_lines(
 
 @contextmanager
 def opened_text(path: Path, encoding: str | None = None, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
-    """A file as text; `newline` as `open` takes it. A byte order mark tells the encoding, UTF-16 is told without one.
+    """A file as text; `newline` as `open` takes it. A byte order mark tells the encoding, else it is `encoding`.
 
-    Without either it is `encoding`, else UTF-8. Bytes that are none of it become surrogate escapes. Raises InputError
-    where the file cannot be opened, or not read to its end.
+    Without either it is UTF-8, or UTF-16 where it begins so. Bytes that are none of it become surrogate escapes.
+    Raises InputError where the file cannot be opened, or not read to its end.
     """
     try:
         with path.open("rb") as raw:
             plain = cast(io.RawIOBase, _decompressed(_Counted(raw, 0, None)))
             buffered = io.BufferedReader(plain, _BLOCK)
-            chosen = _encoding_of(buffered.peek(_BLOCK)) or encoding or "utf-8"
+            head = buffered.peek(_BLOCK)
+            chosen = _marked(head) or encoding or _guessed(head)
             yield io.TextIOWrapper(buffered, chosen, "surrogateescape", newline)
     except UnicodeError as error:
         raise InputError(f"{path} is not all {chosen} ({error}). Name its encoding with --encoding.") from error
@@ -99,14 +100,16 @@ def opened_text(path: Path, encoding: str | None = None, newline: str = "\n") ->
         ) from error
 
 
-def _encoding_of(head: bytes) -> str | None:
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if head.startswith(mark):
-            return encoding
+def _marked(head: bytes) -> str | None:
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+
+
+def _guessed(head: bytes) -> str:
+    """UTF-16 has a zero byte in each second place, where a letter is Latin."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if max(even, odd) > len(head) // 8 and min(even, odd) == 0:
         return "utf-16-le" if odd else "utf-16-be"
-    return None
+    return "utf-8"
 
 
 class _Counted(io.RawIOBase):

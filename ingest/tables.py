@@ -32,6 +32,8 @@ _COMPRESSED: Final = (".gz", ".zst")
 _BLOCK_ROWS: Final = 10_000
 _BLOCK_CHARACTERS: Final = 16 * 1024 * 1024
 _COLUMNS: Final = 2_000
+_FEW: Final = 10
+"""Rows that cannot be read, one by one; of more, one at least can, or the file is of another kind."""
 _FLOAT: Final = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\bFLOAT\b""")
 """The 32-bit type in the name of a type; names of members and values of enums are passed over."""
 
@@ -49,6 +51,8 @@ class Reading(NamedTuple):
     encoding: str | None = None
     delimiter: str | None = None
     quote: str | None = None
+    header: bool = True
+    """Whether the first line names the columns."""
 
 
 GUESSED: Final = Reading()
@@ -112,10 +116,14 @@ def _copy_delimited(file: Path, reading: Reading, copy: Path, refuse: Refuse) ->
         dialect = delimited.dialect_of(text, reading.delimiter, reading.quote)
     with opened_text(file, reading.encoding, newline="") as text:
         found = delimited.rows(text, dialect, file.name)
-        header = next(found, None)
-        if header is None or isinstance(header, Unreadable):
+        first = next(found, None)
+        if first is None or isinstance(first, Unreadable):
             raise InputError(f"{file} is empty. Its first line must name the columns.")
-        _write(copy, _names(header), _readable(found, refuse))
+        readable = _readable(found, refuse)
+        if reading.header:
+            _write(copy, _names(first), readable)
+        else:
+            _write(copy, _names([""] * len(first)), chain((first,), readable))
 
 
 def _copy_json(file: Path, reading: Reading, copy: Path, refuse: Refuse) -> str:
@@ -145,19 +153,19 @@ def _copy_json(file: Path, reading: Reading, copy: Path, refuse: Refuse) -> str:
 
 
 def _readable(found: Iterable[Any], refuse: Refuse) -> Iterator[Any]:
-    """The rows that can be read. Raises InputError where there are only others."""
-    first, readable = None, False
+    """The rows that can be read. Raises InputError where there are many and all of them are others."""
+    unreadable, readable = 0, False
     for each in found:
         if isinstance(each, Unreadable):
-            first = first or each
+            unreadable += 1
             refuse(each)
         else:
             readable = True
             yield each
-    if first is not None and not readable:
-        fault = first.fault
+    if unreadable > _FEW and not readable:
+        fault = each.fault
         raise InputError(
-            f"No row of {first.source} can be read, beginning with {fault.value}; needed is {fault.expectation}. "
+            f"No row of {each.source} can be read, and the last is {fault.value}; needed is {fault.expectation}. "
             "If it has another encoding, delimiter or quote: --encoding, --delimiter, --quote."
         )
 
@@ -181,7 +189,10 @@ def _write(file: Path, names: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     with parquet.ParquetWriter(file, schema) as writer:
         for block in _blocks(rows):
             columns = [pa.array([text or None for text in column], pa.string()) for column in zip(*block, strict=True)]
-            writer.write_batch(pa.record_batch(columns, schema))
+            try:
+                writer.write_batch(pa.record_batch(columns, schema))
+            except OSError as error:
+                raise InputError(f"There is no room for a copy in {file.parent} ({error}). Set TMPDIR.") from error
 
 
 def _blocks(rows: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:

@@ -221,7 +221,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(st.dictionaries(st.sampled_from("xyz"), VALUES), min_size=1, max_size=4), st.booleans())
 def test_json_arrives_as_it_is(tmp_path_factory: pytest.TempPathFactory, objects: list[dict], array: bool):
     file = tmp_path_factory.mktemp("json") / "f.json"
@@ -277,6 +277,7 @@ def test_json_of_any_layout(tmp_path: Path, content: bytes, got: list[dict]):
         (b"a,b;c\n1,5;2\n3,5;4\n", {"delimiter": ";"}, None),
         (b"b,a,A,\n1,2,3,4\n", {}, [{"a": "2", "b": "1"}]),
         (b"a,b\n", {}, []),
+        (b"a,b\nc,d,e", {}, []),
         (b"a,b\n" + b"1," + b"x" * 300_000, {}, [{"a": "1", "b": "x" * 300_000}]),
     ],
 )
@@ -287,6 +288,14 @@ def test_delimited_text(tmp_path: Path, content: bytes, reading: dict[str, str],
             properties(tmp_path / "f.csv", "a", "b", **reading)
     else:
         assert properties(tmp_path / "f.csv", "a", "b", **reading) == got
+
+
+def test_a_file_without_a_header(tmp_path: Path):
+    (tmp_path / "f.csv").write_text("1,x\n2,y\n3\n")
+    sql = "SELECT 'page' AS type, column1 AS user_id, column2 AS name FROM source"
+    refused, *events = rows(tmp_path / "f.csv", sql, Reading(header=False))
+    assert refused.fault.value == "line 3: 1 column"
+    assert [(each["userId"], each["name"]) for each in events] == [("1", "x"), ("2", "y")]
 
 
 def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path):
@@ -319,7 +328,7 @@ def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path):
     ("name", "content", "message"),
     [
         ("f.csv", b"", "is empty. Its first line must name the columns"),
-        ("f.csv", "a;b\nö;1\nü;2\n".encode("cp1252"), "No row of f.csv can be read.*line 2.*--encoding"),
+        ("f.csv", ("a;b\n" + "ö;1\n" * 11).encode("cp1252"), "No row of f.csv can be read.*line 12.*--encoding"),
         ("f.csv", b'"a,b\n1,2\n', "first line of f.csv cannot be read.*quotes"),
         ("f.csv.gz", gzip.compress(b"a,b\n" * 1_000, mtime=0)[:-9], "damaged or cut off.*nothing of it was taken"),
         ("f.json", b'[{"a": 1},\n {"a": 2}', "no whole JSON .the end is missing, line 2"),

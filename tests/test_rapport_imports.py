@@ -57,6 +57,8 @@ def test_a_dry_run_takes_nothing_and_says_what_would_come(here, rapport):
 def test_options_that_cannot_be_are_told(here, rapport):
     for option, value, said in (
         ("--encoding", "latin-99", "no such encoding"),
+        ("--encoding", "rot13", "no such encoding"),
+        ("--delimiter", "\n", "one character"),
         ("--delimiter", ";;", "one character"),
         ("--quote", '""', "one character"),
         ("--with", "orders", "NAME=FILE"),

@@ -118,6 +118,9 @@ def import_(
     quote: Annotated[
         str | None, typer.Option("--quote", metavar="CHARACTER", help="Of CSV; '' where quotes are only characters.")
     ] = None,
+    header: Annotated[
+        bool, typer.Option("--header/--no-header", help="Of CSV: whether the first line names the columns.")
+    ] = True,
 ) -> None:
     """Take a table in as events, by SQL; the same one again changes nothing."""
     from ingest.sql_errors import Sql
@@ -128,7 +131,7 @@ def import_(
         select = sql.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{sql} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
-    tables = table(source, Sql(select, str(sql)), _reading(encoding, delimiter, quote), _tables(others or ()))
+    tables = table(source, Sql(select, str(sql)), _reading(encoding, delimiter, quote, header), _tables(others or ()))
     if dry_run is None:
         _run([tables], "import", options)
     else:
@@ -164,24 +167,22 @@ def _show_dry(source: Source, count: int, options: Options) -> None:
     output.say(f"Nothing was taken.{unreadable}")
 
 
-def _reading(encoding: str | None, delimiter: str | None, quote: str | None) -> Reading:
-    import codecs
-
+def _reading(encoding: str | None, delimiter: str | None, quote: str | None, header: bool) -> Reading:
     from ingest.tables import Reading
     from schemas.errors import UsageError
 
     if encoding is not None:
         try:
-            codecs.lookup(encoding)
-        except LookupError:
+            "a".encode(encoding)
+        except (LookupError, UnicodeError):
             raise UsageError(f"--encoding {encoding}: no such encoding; write windows-1252, for example") from None
     if delimiter is not None:
         delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
-        if len(delimiter) != 1:
-            raise UsageError(f"--delimiter {delimiter}: write one character, or tab")
-    if quote is not None and len(quote) > 1:
-        raise UsageError(f"--quote {quote}: write one character, or '' for none")
-    return Reading(encoding, delimiter, quote)
+        if len(delimiter) != 1 or delimiter in '\r\n"':
+            raise UsageError(f"--delimiter {delimiter}: write one character between fields, or tab")
+    if quote is not None and (len(quote) > 1 or quote in ("\r", "\n", " ", delimiter)):
+        raise UsageError(f"--quote {quote}: write one character around fields, or '' for none")
+    return Reading(encoding, delimiter, quote, header)
 
 
 def _run(sources: Sequence[Source], label: str, options: Options) -> None:

@@ -31,6 +31,8 @@ BATCH = 4_000
 BATCH_TIMEOUT = 0.2
 """Seconds after which a batch is closed, full or not: what trickles in is committed as it comes."""
 
+_JQ = {"one JSON array": ".[]", "JSON over several lines": "."}
+
 Outcome = Event | Rejected
 Seen = Callable[[int, int | None], None]
 """Told how many bytes have been read, and of how many."""
@@ -113,7 +115,7 @@ def _only_lines(path: str, piped: bool) -> Callable[[bytes], None]:
             raise InputError(
                 f"{name} is {kind}, and replay takes one JSON object a line: "
                 f"shape it with `rapport import {file} --sql FILE.sql` (docs/imports.md)"
-                + (f", or write lines with `jq -c '.[]' {file}`." if "array" in kind else ".")
+                + (f", or write lines with `jq -c '{_JQ[kind]}' {file}`." if kind in _JQ else ".")
             )
 
     return look
