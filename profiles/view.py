@@ -44,14 +44,14 @@ def profile(rows: Rows, root: Row) -> dict[str, Any]:
     total = Totals()
     for part in parts.values():
         total.merge(part)
-    traits = _traits(rows, root)
+    known = _traits(rows, root)
     return {
         "profile_id": profile_id(root.key),
         "identifiers": _identifiers(root, parts),
-        "traits": {name: value for name, (value, *_) in traits.items()},
+        "traits": {name: value for name, (value, *_) in known.items()},
         "trait_sources": {
             name: {"at": render(at), "source": source, "message_id": message_id}
-            for name, (_, at, message_id, source, *_) in traits.items()
+            for name, (_, at, message_id, source, *_) in known.items()
         },
         "first_seen": _shown(total.first),
         "last_seen": _shown(total.last),
@@ -99,6 +99,11 @@ def _merged(rows: Rows, root: Row, kind: Kind) -> dict[bytes, bytes]:
         for end, row in rows.rows_of(kind, root.key, member):
             merged[end] = kind.merge(merged[end], row) if end in merged else row
     return merged
+
+
+def traits(rows: Rows, root: Row) -> dict[str, Any]:
+    """The newest value of each trait."""
+    return {name: value for name, (value, *_) in _traits(rows, root).items()}
 
 
 def _traits(rows: Rows, root: Row) -> dict[str, list[Any]]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
+from rules.actions import placeholders
 from rules.conditions.operators import Predicate, View, compiled, getter
 from rules.language.model import Path, Rule, Window
 from rules.patterns.absence import ARMS, CLOSES, RESTARTS, Entry, Run, Signal, open_runs
@@ -15,6 +18,9 @@ from schemas.messages import Event
 
 KEY_LIMIT = 256
 """Characters: a longer value of `key` or `same` is none, for every profile's history would carry it."""
+
+FIELDS_LIMIT = 4_096
+"""Bytes that the fields of one event take, which a rule's actions name: they lie in the history until it fires."""
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -24,6 +30,8 @@ class Fire(NamedTuple):
 
     rule: Rule
     run_key: str
+    fields: str = ""
+    """What the rule's actions name of the event, JSON; empty where they name nothing."""
 
 
 class Unusable(NamedTuple):
@@ -51,7 +59,8 @@ class Reaction(NamedTuple):
 
 
 _TextOf = Callable[[View], str | NoText]
-_Immediate = tuple[Rule, Predicate | None, _TextOf | None]
+_FieldsOf = Callable[[View], str]
+_Immediate = tuple[Rule, Predicate | None, _TextOf | None, _FieldsOf]
 _Signaller = Callable[[View, bool, int, list[Signal], list[Unusable]], None]
 
 
@@ -86,11 +95,11 @@ class RuleSet:
         fires: list[Fire] = []
         unusable: list[Unusable] = []
         if not late:
-            for rule, matches, key_of in immediates:
+            for rule, matches, key_of, fields_of in immediates:
                 if matches is None or matches(view):
                     key = event.message_id if key_of is None else key_of(view)
                     if isinstance(key, str):
-                        fires.append(Fire(rule, key))
+                        fires.append(Fire(rule, key, fields_of(view)))
                     else:
                         unusable.append(_unusable(rule, rule.when.key, key))
         signals: list[Signal] = []
@@ -125,7 +134,7 @@ def _by_event(rules: Iterable[Rule]) -> dict[str, tuple[tuple[_Immediate, ...], 
         elif rule.active:
             where = compiled(rule.when.where) if rule.when.where else None
             key_of = _text_getter(rule.when.key) if rule.when.key else None
-            immediates.setdefault(rule.when.event, []).append((rule, where, key_of))
+            immediates.setdefault(rule.when.event, []).append((rule, where, key_of, _fields_getter(rule)))
     names = dict.fromkeys((*immediates, *signallers))
     return {name: (tuple(immediates.get(name, ())), tuple(signallers.get(name, ()))) for name in names}
 
@@ -138,6 +147,7 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
     closing = compiled(window.where) if window.where else _always
     key_of = _text_getter(when.key) if when.key else None
     same_of = _text_getter(window.same) if window.same else None
+    fields_of = _fields_getter(rule)
 
     def signal(view: View, late: bool, taken: int, signals: list[Signal], unusable: list[Unusable]) -> None:
         same = same_of(view) if same_of else ""
@@ -156,12 +166,34 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
             elif isinstance(same, NoText):
                 unusable.append(_unusable(rule, window.same, same))
             else:
-                signals.append([wait, ARMS, key, same, taken])
+                fields = fields_of(view)
+                signals.append([wait, ARMS, key, same, taken, fields] if fields else [wait, ARMS, key, same, taken])
                 return
         if restarts and isinstance(key, str) and (isinstance(same, str) or key):
             signals.append([wait, RESTARTS, key, same if isinstance(same, str) else "", taken])
 
     return signal
+
+
+def _fields_getter(rule: Rule) -> _FieldsOf:
+    """A function that gives what a rule's actions name of an event, as JSON; what finds no room is left out."""
+    getters = [(str(path), getter(path)) for path in placeholders.fields(rule.then)]
+    if not getters:
+        return _no_fields
+
+    def fields(view: View) -> str:
+        found: dict[str, Any] = {}
+        for name, get in getters:
+            found[name] = get(view)
+            if len(orjson.dumps(found)) > FIELDS_LIMIT:
+                del found[name]
+        return orjson.dumps(found).decode()
+
+    return fields
+
+
+def _no_fields(_: View) -> str:
+    return ""
 
 
 def _unusable(rule: Rule, path: Path | None, value: NoText) -> Unusable:

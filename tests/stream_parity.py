@@ -55,7 +55,12 @@ TABLES: Mapping[str, Table] = {
         " channels, first_channel, last_channel, last_event",
         1,
     ),
-    "fct_trigger": Table("rule, run_key, profile_id, version, action, payload, event_at", 3),
+    "fct_trigger": Table(
+        # Which address is known by then depends on what the linker has decided.
+        "rule, run_key, profile_id, version, action, event_at,"
+        " json_merge_patch(payload, '{\"address\": null}') AS payload",
+        3,
+    ),
     "fct_rule_decision": Table("rule, run_key, profile_id, message_id, verdict, version, detail", 5),
     "fct_identity_decision": Table("kind, reason, a, b, message_id", 5, ("a", "b")),
     "fct_rejected": Table(

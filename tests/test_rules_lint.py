@@ -306,7 +306,7 @@ def test_an_alternative_that_never_holds_is_told() -> None:
 
 @pytest.mark.parametrize(
     "placeholder",
-    ["{name}", "{{ name }}", "{{event.total | round}}", "${name}", "{first name}", "*|FNAME|*", "%%name%%", "%(name)s",
+    ["{name}", "{{ name }}", "{{ customer.name }}", "${name}", "{first name}", "*|FNAME|*", "%%name%%", "%(name)s",
      "%name%", "<%= name %>", "[[name]]", "{% if x %}"],
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -319,10 +319,22 @@ def test_an_alternative_that_never_holds_is_told() -> None:
 )
 def test_a_placeholder_that_nothing_fills_is_told(placeholder: str, action: str) -> None:
     (found,) = warned("x", "{y: 1}", action=action.format(placeholder))
-    assert f"nothing fills `{placeholder}` yet" in found
+    assert f"nothing fills `{placeholder}`; write {{{{ profile.TRAIT }}}}" in found
 
 
-@pytest.mark.parametrize("text", ["5% off, 10% on", "a {} b", "#care", "{ 5 }", "50 %", "[x](y)", "{1}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5% off, 10% on",
+        "a {} b",
+        "#care",
+        "{ 5 }",
+        "50 %",
+        "[x](y)",
+        "{1}",
+        "{{ profile.first_name | upcase }} {{event.total}}",
+    ],
+)
 def test_other_texts_hold_no_placeholder(text: str) -> None:
     assert warned("x", "{y: 1}", action=f'{{alert: slack, to: "#x", message: "{text}"}}') == []
 

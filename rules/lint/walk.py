@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from rules.actions.placeholders import PLACEHOLDER
 from rules.conditions.read import path_of, where
 from rules.language.model import Path
 from rules.language.tables import GROUPS
@@ -183,8 +184,9 @@ class _Rule:
         elif isinstance(node, SequenceNode):
             for item in node.items:
                 self._placeholders(item)
-        elif isinstance(node, Scalar) and (found := _PLACEHOLDER.search(node.source)):
-            self._doubt(node, f"nothing fills `{shown(found[0])}` yet; the trigger holds it as it stands here.")
+        elif isinstance(node, Scalar) and (found := _PLACEHOLDER.search(PLACEHOLDER.sub("", node.source))):
+            told = "write {{ profile.TRAIT }} or {{ event.FIELD }}: a trigger carries the values of these."
+            self._doubt(node, f"nothing fills `{shown(found[0])}`; {told}")
 
 
 def _comparisons(value: Node) -> Iterator[tuple[str, Node]]:

@@ -20,7 +20,8 @@ from rules.language.model import Rule
 ARMS, CLOSES, RESTARTS = 0, 1, 2
 
 Signal = list[Any]
-"""`[wait, role, key, same, taken]`: text, number, text, text, instant. Those that 0.1.0 stored have no `taken`."""
+"""`[wait, role, key, same, taken, fields]`: text, number, text, text, instant, text. Those that 0.1.0 stored have no
+`taken`; `fields` is there where the rule's actions name some of the arming event."""
 
 
 Entry = tuple[int, int, str, list[Signal]]
@@ -46,6 +47,8 @@ class Run(NamedTuple):
     """Message id of the event that moved `due` last, where that armed nothing."""
     before_active: bool = False
     """It was opened before its rule was in the plan without a break: what has closed it may have been missed."""
+    fields: str = ""
+    """What the rule's actions name of the event that armed it, as JSON; empty where they name nothing."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -71,6 +74,7 @@ class _Open(NamedTuple):
     key: str
     same: str
     """What closes it."""
+    fields: str
 
 
 class _Windows:
@@ -87,7 +91,7 @@ class _Windows:
         self._open: dict[str, _Open] = {}
         self._overdue: list[_Open] = []
 
-    def apply(self, at: int, message_id: str, role: int, key: str, same: str, taken: int = 0) -> None:
+    def apply(self, at: int, message_id: str, role: int, key: str, same: str, taken: int = 0, fields: str = "") -> None:
         if role == CLOSES:
             self._close(at, same)
             return
@@ -99,7 +103,7 @@ class _Windows:
         due = at + self._within
         if role == ARMS and (found is None or self._rearms):
             first = message_id if found is None else found.first
-            self._open[group] = _Open(due, taken, at, first, message_id, "", key, same)
+            self._open[group] = _Open(due, taken, at, first, message_id, "", key, same, fields)
         elif role == RESTARTS and found is not None:
             self._open[group] = found._replace(due=due, taken=taken, restarted=message_id)
 
@@ -115,9 +119,10 @@ class _Windows:
     def runs(self, before_active: bool) -> dict[str, Run]:
         """Every run not closed, by its run key; of several with one the earliest."""
         earliest: dict[str, Run] = {}
-        for due, taken, armed_at, first, message_id, restarted, key, _ in (*self._overdue, *self._open.values()):
+        for each in (*self._overdue, *self._open.values()):
+            due, taken, armed_at, first, message_id, restarted, key, _, fields = each
             run_key = key if self._keyed else first
-            run = Run(self._rule, run_key, due, armed_at, message_id, taken, first, restarted, before_active)
+            run = Run(self._rule, run_key, due, armed_at, message_id, taken, first, restarted, before_active, fields)
             earliest.setdefault(run_key, run)
         return earliest
 

@@ -52,7 +52,6 @@ class Home(Waits):
         """Events, since the runner set it to 0."""
         self.newest = 0
         """When the newest event taken was accepted."""
-        self._identity = plan.identity
         self._partition = partition
         self._partitions = partitions
         self._forget_after = plan.identity.forget_after

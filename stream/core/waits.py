@@ -21,6 +21,7 @@ from rules.patterns.absence import ARMS, Entry, Run, Signal
 from schemas.instant import DAY, HOUR, LAST
 from schemas.keys import profile_id, uuid5_of
 from schemas.messages import Event, RuleDecision, Trigger, Wake
+from stream.core.carried import carried
 from stream.core.effects import Effects
 from stream.core.plan import Plan
 from stream.core.timers import Timers
@@ -84,6 +85,7 @@ class Waits:
         self._rows = rows
         self._timers = timers
         self._rules = plan.rules
+        self._identity = plan.identity
 
     # --- how far it has come ----------------------------------------------------------------------------------------
 
@@ -269,8 +271,8 @@ class Waits:
         else:
             verdict = "fired"
             self._mark(root, member, fire.rule.name, fire.run_key, event.occurred_at)
-        run = Run(fire.rule, fire.run_key, event.occurred_at, event.occurred_at, event.message_id)
-        self._act(root, fire.rule, run, event.occurred_at, event.now, verdict)
+        run = Run(fire.rule, fire.run_key, event.occurred_at, event.occurred_at, event.message_id, fields=fire.fields)
+        self._act(root, fire.rule, run, event.occurred_at, event.now, verdict, named=event.identifiers)
 
     def _tell(self, root: Row, rule: Rule, event: Event, verdict: str, detail: str) -> None:
         """A decision on an event that a rule could not do anything with."""
@@ -288,8 +290,12 @@ class Waits:
         verdict: str,
         without: tuple[int, ...] = (),
         detail: str = "",
+        named: tuple[str, ...] = (),
     ) -> None:
-        """One decision for the run and, when a live rule fires, one trigger for each of its actions."""
+        """One decision for the run and, when a live rule fires, one trigger for each of its actions.
+
+        `named`: the identifiers of the event that fires it at once.
+        """
         profile = profile_id(root.key)
         if verdict == "fired" and rule.status != "live":
             verdict = rule.status
@@ -311,7 +317,7 @@ class Waits:
                     profile,
                     run.run_key,
                     action.kind,
-                    action.payload,
+                    {**action.payload, **carried(action, run, named, self._rows, root, self._identity)},
                     now,
                     event_at,
                 )
