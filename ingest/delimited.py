@@ -1,8 +1,9 @@
 """Delimited text (CSV, TSV) as rows of texts: exactly what stands between the delimiters.
 
-The first line names the columns. The delimiter and the quotes are those under which most of the first rows have the
-columns of that line. Quotes are strict: a row whose quotes are not those of whole fields, or that has more or fewer
-fields than the first line, is `Unreadable`, and reading goes on with the line behind its first.
+The first line names the columns. A line `sep=;` before it tells the delimiter; else it and the quotes are those under
+which most of the first rows have the columns of that line. Quotes are strict: a row whose quotes are not those of whole
+fields, or that has more or fewer fields than the first line, is `Unreadable`, and reading goes on with the line behind
+its first.
 Must never give a value another type, and never hold more than a row and the first lines in memory.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -116,6 +118,8 @@ def rows(file: io.TextIOBase, dialect: Dialect, source: str) -> Iterator[list[st
         except (csv.Error, _TooLong):
             lines.keep_first()
             fields, fault = [], _broken(lines.row[0])
+        if number == 1 and _separator(lines.row[0]):
+            fields = []
         if fields:
             fault = _undecodable(lines.row) or _of_another_width(fields, width)
         if fault is None and fields:
@@ -126,6 +130,12 @@ def rows(file: io.TextIOBase, dialect: Dialect, source: str) -> Iterator[list[st
         elif fault is not None:
             raise InputError(f"The first line of {source} cannot be read: it needs {fault.expectation}.")
         number += len(lines.row)
+
+
+def _separator(line: str) -> str:
+    """What a first line `sep=;` says, which Excel writes and reads."""
+    found = re.fullmatch(r"sep=(.)[\r\n]*", line)
+    return found[1] if found else ""
 
 
 def _raw(row: Sequence[str]) -> bytes | Oversized:
@@ -164,6 +174,8 @@ def dialect_of(file: io.TextIOBase, delimiter: str | None = None, quote: str | N
     sample: list[str] = []
     while len(sample) < _SAMPLE and sum(map(len, sample)) < ROW and (line := file.readline(ROW)):
         sample.append(line)
+    if sample and (separator := _separator(sample[0])):
+        delimiter = delimiter or separator
     text = "".join(sample)
     quotings: list[tuple[str, str | None]] = [('"', None)]
     if quote is not None:

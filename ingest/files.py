@@ -18,6 +18,7 @@ from typing import Final, Protocol, cast
 
 import zstandard
 
+from ingest.kinds import binary_kind
 from schemas.errors import InputError
 from schemas.messages import PAYLOAD_KEPT
 from schemas.rejection import Oversized
@@ -90,6 +91,8 @@ def opened_text(path: Path, encoding: str | None = None, newline: str = "\n") ->
             plain = cast(io.RawIOBase, _decompressed(_Counted(raw, 0, None)))
             buffered = io.BufferedReader(plain, _BLOCK)
             head = buffered.peek(_BLOCK)
+            if kind := binary_kind(head):
+                raise InputError(f"{path} is {kind} and no text. Write it as CSV, or name it for what it is.")
             chosen = _marked(head) or encoding or _guessed(head)
             yield io.TextIOWrapper(buffered, chosen, "surrogateescape", newline)
     except UnicodeError as error:

@@ -52,6 +52,7 @@ def rows(
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as spill, duckdb.connect() as connection:
         refused = Path(spill) / "refused"
         if not _open(connection, {_SOURCE: source, **others}, reading, refused):
+            yield from _kept(refused)
             return
         select, shift = _select(connection, sql)
         try:

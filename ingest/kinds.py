@@ -14,11 +14,15 @@ _MARKS: Final = {
     b"Obj\x01": "Avro",
     b"BZh": "packed by bzip2",
     b"\xfd7zXZ\0": "packed by xz",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
 }
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = (b",", b";", b"\t", b"|")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def binary_kind(head: bytes) -> str:
+    """What the input is that is no text at all, as the end of the sentence "it is ...": else empty."""
+    return next((kind for mark, kind in _MARKS.items() if head.startswith(mark)), "")
 
 
 def other_kind(head: bytes, piped: bool) -> str:
@@ -26,9 +30,10 @@ def other_kind(head: bytes, piped: bool) -> str:
 
     `head` is how it begins. Of a pipe that may be a line or two, so text is given the benefit of the doubt.
     """
-    for mark, kind in _MARKS.items():
-        if head.startswith(mark):
-            return kind
+    if kind := binary_kind(head):
+        return kind
+    if head.startswith(_UTF_16):
+        return "UTF-16"
     lines = [line.strip() for line in head.removeprefix(_BYTE_ORDER_MARK).splitlines() if line.strip()]
     if not lines:
         return ""

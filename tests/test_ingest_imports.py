@@ -276,6 +276,7 @@ def test_json_of_any_layout(tmp_path: Path, content: bytes, got: list[dict]):
         (b"a and b\n1 and 2\n", {"delimiter": "d"}, None),
         (b"a,b;c\n1,5;2\n3,5;4\n", {"delimiter": ";"}, None),
         (b"b,a,A,\n1,2,3,4\n", {}, [{"a": "2", "b": "1"}]),
+        (b"sep=;\r\na,b;b;a\r\n;1,5;2\r\n", {}, [{"a": "2", "b": "1,5"}]),
         (b"a,b\n", {}, []),
         (b"a,b\nc,d,e", {}, []),
         (b"a,b\n" + b"1," + b"x" * 300_000, {}, [{"a": "1", "b": "x" * 300_000}]),
@@ -313,6 +314,9 @@ def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path):
         ("unreadable_row", "line 9: 1 column", b"6"),
         ("too_large", f"line 10: {len(giant)} bytes", kept),
     ]
+    file = tmp_path / "f.json"
+    file.write_text("a,b\n1,2\n")
+    assert [code for code, *_ in unreadable(file)] == ["invalid_json"] * 2
     file = tmp_path / "f.ndjson"
     file.write_bytes(b'{"a": 1}\n\n{"a": \n[1]\n{"a": 1, "a": 2}\n{"a": "\xff"}\n{"a": NaN}')
     assert [(code, value) for code, value, _ in unreadable(file)] == [
@@ -327,6 +331,7 @@ def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("f.csv", b"PAR1\x15\n", "f.csv is Parquet and no text"),
         ("f.csv", b"", "is empty. Its first line must name the columns"),
         ("f.csv", ("a;b\n" + "ö;1\n" * 11).encode("cp1252"), "No row of f.csv can be read.*line 12.*--encoding"),
         ("f.csv", b'"a,b\n1,2\n', "first line of f.csv cannot be read.*quotes"),
