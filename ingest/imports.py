@@ -51,10 +51,15 @@ def rows(
     """
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as spill, duckdb.connect() as connection:
         refused = Path(spill) / "refused"
-        if not _open(connection, {_SOURCE: source, **others}, reading, refused):
+        connection.execute("SET errors_as_json = true")
+        select, shift = _select(connection, sql)
+        try:
+            any_row = _open(connection, {_SOURCE: source, **others}, reading, refused)
+        except duckdb.Error as error:
+            raise InputError(told(str(error), Sql("", str(source)))) from error
+        if not any_row:
             yield from _kept(refused)
             return
-        select, shift = _select(connection, sql)
         try:
             result = connection.execute(_as_json(connection, select))
             yield from _kept(refused)
@@ -80,7 +85,7 @@ def _open(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], read
                     return False
                 raise InputError(f"{file} holds no object, so nobody knows its columns.") from empty
     connection.execute("SET allowed_paths = ?", [paths])
-    connection.execute("SET errors_as_json = true; SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return True
 
 

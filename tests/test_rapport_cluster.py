@@ -354,6 +354,15 @@ def test_refused_input_goes_in_again_once_its_cause_is_mended(shop: Shop, rappor
         assert time.monotonic() < until
         time.sleep(0.5)
     assert len(listed()) == refused - 1
+    table, select = tmp_path / "table.csv", tmp_path / "table.sql"
+    table.write_text("a,b\n1\n")
+    select.write_text("SELECT 'page' AS type, a AS user_id FROM source")
+    ended = rapport("import", table, "--sql", select, *to, "--json")
+    assert (ended.code, ended.json["sent"], ended.json["rejected"]) == (1, 0, 1)
+    until = time.monotonic() + 30
+    while "unreadable_row" not in [each["code"] for each in listed()]:
+        assert time.monotonic() < until
+        time.sleep(0.5)
 
 
 @pytest.mark.usefixtures("on_kafka")
