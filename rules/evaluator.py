@@ -20,7 +20,7 @@ KEY_LIMIT = 256
 """Characters: a longer value of `key` or `same` is none, for every profile's history would carry it."""
 
 FIELDS_LIMIT = 4_096
-"""Bytes that the fields of one event take, which a rule's actions name: they lie in the history until it fires."""
+"""Bytes that the fields of one event take, which actions name, of all rules together: they lie in the history."""
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -59,7 +59,7 @@ class Reaction(NamedTuple):
 
 
 _TextOf = Callable[[View], str | NoText]
-_FieldsOf = Callable[[View], str]
+_FieldsOf = Callable[[View, int], str]
 _Immediate = tuple[Rule, Predicate | None, _TextOf | None, _FieldsOf]
 _Signaller = Callable[[View, bool, int, list[Signal], list[Unusable]], None]
 
@@ -78,6 +78,8 @@ class RuleSet:
         windows = [rule.when.window for rule in windowed if rule.when.window]
         self.horizon = max((window.within for window in windows), default=0)
         """Microseconds: the longest window of any rule, 0 without one."""
+        self.keeps_fields = any(placeholders.fields(rule.then) for rule in windowed)
+        """Whether a window keeps some of the event that opened it, so that few of them may fill a history."""
         self._reactions = _by_event(listening)
 
     def on_event(self, event: Event, late: bool = False, taken: int = 0) -> Reaction | None:
@@ -99,7 +101,7 @@ class RuleSet:
                 if matches is None or matches(view):
                     key = event.message_id if key_of is None else key_of(view)
                     if isinstance(key, str):
-                        fires.append(Fire(rule, key, fields_of(view)))
+                        fires.append(Fire(rule, key, fields_of(view, FIELDS_LIMIT)))
                     else:
                         unusable.append(_unusable(rule, rule.when.key, key))
         signals: list[Signal] = []
@@ -166,7 +168,7 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
             elif isinstance(same, NoText):
                 unusable.append(_unusable(rule, window.same, same))
             else:
-                fields = fields_of(view)
+                fields = fields_of(view, FIELDS_LIMIT - sum(len(each[5]) for each in signals if len(each) > 5))
                 signals.append([wait, ARMS, key, same, taken, fields] if fields else [wait, ARMS, key, same, taken])
                 return
         if restarts and isinstance(key, str) and (isinstance(same, str) or key):
@@ -176,23 +178,26 @@ def _signaller(rule: Rule, window: Window, name: str) -> _Signaller:
 
 
 def _fields_getter(rule: Rule) -> _FieldsOf:
-    """A function that gives what a rule's actions name of an event, as JSON; what finds no room is left out."""
+    """A function that gives what a rule's actions name of an event, as JSON of so many bytes at most.
+
+    What finds no room is left out.
+    """
     getters = [(str(path), getter(path)) for path in placeholders.fields(rule.then)]
     if not getters:
         return _no_fields
 
-    def fields(view: View) -> str:
+    def fields(view: View, room: int) -> str:
         found: dict[str, Any] = {}
         for name, get in getters:
             found[name] = get(view)
-            if len(orjson.dumps(found)) > FIELDS_LIMIT:
+            if len(orjson.dumps(found)) > room:
                 del found[name]
         return orjson.dumps(found).decode()
 
     return fields
 
 
-def _no_fields(_: View) -> str:
+def _no_fields(_view: View, _room: int) -> str:
     return ""
 
 

@@ -253,3 +253,17 @@ def test_what_comes_later_than_what_history_let_go_starts_nothing_and_is_told(ru
     runner.take(sent("Cart", "c0", T, now=T + MINUTE, number=7))
     runner.until(T + 2 * HOUR)
     assert [verdict for _, verdict in runner.decided()] == ["missed"]
+
+
+def test_what_windows_keep_of_their_events_counts_towards_the_room_there_is(runner: Runner) -> None:
+    """Two rules that keep a long text each: an event has room for one of them."""
+    keeping = "rule: {}\nowner: o\nstatus: live\npurpose: p\nwhen: " + CART + "\nthen:\n  - webhook: w\n"
+    texts = {f"{name}.yaml": keeping.replace("{}", name) + "    body: {t: '{{ event.note }}'}\n" for name in "ab"}
+    runner.under(Plan(rules=load_rules(texts), allow_late_input=0))
+    for event in carts(40):
+        properties = {**event.body["properties"], "note": "n" * 3_000}
+        runner.take(event._replace(body={**event.body, "properties": properties}))
+    runner.until(T + 2 * HOUR)
+    told = Counter(verdict for _, verdict in runner.decided())
+    assert told["fired"] + told["full"] == 80
+    assert 20 < told["fired"] < 40

@@ -125,7 +125,7 @@ class Waits:
         if event.occurred_at <= max((component.forgotten for component in settled), default=0):
             return self._without_arming(root, event, signals, "missed", _FORGOTTEN)
         held = sum(component.signals for component in settled)
-        if held < SURELY_HELD and held + MAX_TAIL_LINES * len(root.parts) < MAX_WAITS:
+        if not self._rules.keeps_fields and held < SURELY_HELD and held + MAX_TAIL_LINES * len(root.parts) < MAX_WAITS:
             return signals
         entries, home_of = self._entries(root)
         opened = (event.occurred_at, event.sequence, event.message_id, signals)
