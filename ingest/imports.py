@@ -36,7 +36,8 @@ _OBJECTS: Final = frozenset(("properties", "traits", "context", "integrations"))
 _MEMORY: Final = "512MB"
 _BATCH: Final = 1_000
 _SOURCE: Final = "source"
-_VIEW: Final = "CREATE TEMP VIEW selected AS "
+_SELECTED: Final = '"rapport: selected"'
+_VIEW: Final = f"CREATE TEMP VIEW {_SELECTED} AS "
 NONE: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -110,7 +111,7 @@ def _kept(refused: Path) -> Iterator[Unreadable]:
 def _as_json(connection: duckdb.DuckDBPyConnection, select: str) -> str:
     """The SELECT, changed to give one JSON text a row."""
     connection.execute(select)
-    described = connection.execute("DESCRIBE selected").fetchall()
+    described = connection.execute(f"DESCRIBE {_SELECTED}").fetchall()
     columns = {name: _field(name) for name, *_ in described}
     fields = list(columns.values())
     for field in fields:
@@ -119,7 +120,7 @@ def _as_json(connection: duckdb.DuckDBPyConnection, select: str) -> str:
     if "type" not in fields:
         raise InputError("The import SQL selects no column `type`; add one, for example 'track' AS type.")
     members = ", ".join(f"'{columns[name]}': {_member(name, columns[name], kind)}" for name, kind, *_ in described)
-    return f"SELECT to_json({{{members}}}) FROM selected"
+    return f"SELECT to_json({{{members}}}) FROM {_SELECTED}"
 
 
 def _field(column: str) -> str:

@@ -14,7 +14,19 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import cluster, customers, identity, maintenance, plan, rejected, replay, sink, start, worker
+from rapport.commands import (
+    cluster,
+    customers,
+    identity,
+    imports,
+    maintenance,
+    plan,
+    rejected,
+    replay,
+    sink,
+    start,
+    worker,
+)
 from rapport.process.signals import WAITING
 
 STDOUT = 1
@@ -49,7 +61,7 @@ def _rapport(
 app.command()(start.demo)
 app.command()(start.init)
 app.command()(replay.replay)
-app.command("import")(replay.import_)
+app.command("import")(imports.import_)
 app.command()(customers.profile)
 app.command()(customers.find)
 app.command()(customers.query)

@@ -378,9 +378,10 @@ def test_further_files_are_read_by_the_same_rules(source: Path):
     names.write_text('[{"user": "1", "name": "Ann"}]')
     sql = """
         SELECT 'track' AS type, {'price': p.price, 'name': n.name} AS properties
-        FROM source LEFT JOIN prices AS p USING (what) LEFT JOIN names AS n ON n.user = source.user ORDER BY what DESC
+        FROM source LEFT JOIN prices AS p USING (what)
+        LEFT JOIN selected AS n ON n.user = source.user ORDER BY what DESC
     """
-    others = {"prices": prices, "names": names}
+    others = {"prices": prices, "selected": names}
     refused, *events = rows(source, sql, Reading(), others)
     assert (refused.source, refused.fault.value) == ("prices.csv", "line 3: 3 columns")
     assert [each["properties"] for each in events] == [{"price": "0,50", "name": "Ann"}, {}]
