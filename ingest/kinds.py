@@ -37,6 +37,8 @@ def other_kind(head: bytes, piped: bool) -> str:
     lines = [line.strip() for line in head.removeprefix(_BYTE_ORDER_MARK).splitlines() if line.strip()]
     if not lines:
         return ""
+    if len(lines) > 2 and not head.endswith(b"\n"):
+        lines.pop()  # it may be cut
     match lines[0][:1]:
         case b"[":
             return "" if _are_arrays(lines) else "one JSON array"

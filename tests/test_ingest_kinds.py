@@ -22,6 +22,7 @@ EVENT = b'{"type": "track", "event": "A, B", "userId": "u"}\n'
         (b"\xff\xfe{\0", "UTF-16"),
         (b'id,name\n1,"Ann, Bob"\n2,x\n', "delimited text"),
         (b"id\tname\n1\tx, y\n", "delimited text"),
+        (b"id,name,city\n1,Ann,Bonn\n2,Bo", "delimited text"),
     ],
 )
 def test_another_kind(head: bytes, kind: str):
