@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from schemas.errors import FolderBusy
+from schemas.instant import SECOND
 from sinks.lake import chain as lake
 from sinks.lake import locks, manifest
 from sinks.lake.compaction import CompactionReport
 from sinks.lake.compaction import compact as merge_files
 from sinks.marts.publisher import publish
+from stream.clock import wall_now
 from stream.core.plan import Plan
 from stream.embedded.engine import Engine
 from stream.embedded.reader import Reader
@@ -25,7 +27,7 @@ def compact(data: Path, plan: Plan) -> CompactionReport:
         pass
     with Engine.open(data, plan) as engine:
         engine.publish()
-        report = merge_files(lake.chains(data / LAKE))
+        report = merge_files(lake.chains(data / LAKE), wall_now() / SECOND)
         engine.publish()
     return report
 
@@ -42,6 +44,6 @@ def _of_cluster(data: Path) -> CompactionReport:
                 raise FolderBusy(f"`rapport sink` writes {data} and compacts it by itself. Stop it first, or let it.")
             held.callback(lock.release)
         publish(root, data / PUBLISHED)
-        report = merge_files(lake.chains(root))
+        report = merge_files(lake.chains(root), wall_now() / SECOND)
         publish(root, data / PUBLISHED)
     return report

@@ -9,6 +9,7 @@ import pytest
 
 from profiles import identifiers
 from rapport.replay.sort import SCRATCH
+from sinks.lake import views
 from stream.embedded.store import LAKE, PUBLISHED
 
 
@@ -30,6 +31,14 @@ def findings(rapport, data, *more):
 
 
 def test_a_healthy_folder_has_nothing_to_complain_of(rapport, data):
+    assert findings(rapport, data) == (0, {})
+
+
+def test_a_copy_without_links_is_told_and_mended(rapport, data):
+    for link in (data / LAKE / views.FOLDER).iterdir():
+        link.unlink()
+    assert "copied without its links" in findings(rapport, data)[1]["published"]["found"]
+    assert rapport("publish", "--data", data).code == 0
     assert findings(rapport, data) == (0, {})
 
 

@@ -20,16 +20,16 @@ from schemas.errors import DataFolderError, FolderTooNew, FolderUnwritable
 from schemas.instant import DAY
 from schemas.messages import Dropped, Event
 from sinks.columns.rows import LAYOUTS, packed, record_batch, unpacked
-from sinks.lake import durable, manifest, parquet
+from sinks.lake import durable, manifest, parquet, views
 from sinks.lake.chain import Chain, Lake
 from sinks.marts.publisher import topic_view
 from sinks_samples import event, full_disk, merge, rejected, rule_decision, take, trigger
 
 
 def numbered(first: int, count: int) -> list[Event]:
-    """Events m<first>..., spread over three dates."""
+    """Events m<first>..., spread over three months."""
     return [
-        event("user_id:1", message_id=f"m{n}", when=f"2026-03-0{2 + n % 3}T10:00:00Z")
+        event("user_id:1", message_id=f"m{n}", when=f"2026-0{3 + n % 3}-02T10:00:00Z")
         for n in range(first, first + count)
     ]
 
@@ -121,6 +121,7 @@ def test_rows_of_an_earlier_schema_are_read_beside_todays(tmp_path):
     lake.flush()
     new = [replace(file, path=f"new/{file.path}") for file in lake.chains["facts"].manifest.files]
     assert parquet.read(tmp_path, "facts", [old, *new]).num_rows == 4
+    views.link(tmp_path, [old, *new])
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA raw; " + topic_view("facts", tmp_path, [old, *new]))
         assert connection.execute("SELECT message_id, sequence, sent_at FROM raw.facts ORDER BY ALL").fetchall() == [
@@ -185,17 +186,17 @@ def test_no_outputs_make_no_rows(topic):
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_flush_writes_one_file_a_date_named_by_its_offsets(tmp_path):
+def test_a_flush_writes_one_file_a_month_named_by_its_offsets(tmp_path):
     lake = Lake(tmp_path, partition=3)
     take(lake, "facts", 0, numbered(0, 6))
     take(lake, "identity", 0, [merge(1, "user_id:1", "anonymous_id:a", ["anonymous_id:a"])])
     assert lake.chains["facts"].next_offset == 0
     assert lake.flush() == {"facts": 6, "triggers": 0, "decisions": 0, "identity": 1, "rejected": 0}
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet")) == [
-        "facts/event_date=2026-03-02/part-3-0-5.parquet",
-        "facts/event_date=2026-03-03/part-3-0-5.parquet",
-        "facts/event_date=2026-03-04/part-3-0-5.parquet",
-        "identity/event_date=2026-03-02/part-3-0-0.parquet",
+        "facts/event_month=2026-03/part-3-0-5.parquet",
+        "facts/event_month=2026-04/part-3-0-5.parquet",
+        "facts/event_month=2026-05/part-3-0-5.parquet",
+        "identity/event_month=2026-03/part-3-0-0.parquet",
     ]
     assert Lake(tmp_path, partition=3).chains["facts"].next_offset == 6
     assert Lake(tmp_path, partition=2).chains["facts"].next_offset == 0
@@ -211,31 +212,30 @@ def test_files_are_zstd_and_annotate_json(tmp_path):
     assert (columns["occurred_at"], columns["properties"], columns["name"]) == ("TIMESTAMP", "JSON", "STRING")
 
 
-def test_every_row_of_a_date_folder_is_of_that_date(tmp_path):
+def test_every_row_of_a_months_folder_is_of_that_month_in_order_of_time(tmp_path):
     lake = Lake(tmp_path)
-    late = event("user_id:1", message_id="late", when="2026-03-02T23:59:59.999999Z")
-    early = event("user_id:1", message_id="early", when="2026-03-03T00:00:00Z")
-    take(lake, "facts", 0, [early, late])
+    times = {"late": "2026-03-31T23:59:59.999999Z", "early": "2026-04-01T00:00:00Z", "first": "2026-03-01T00:00:00Z"}
+    take(lake, "facts", 0, [event("user_id:1", message_id=id_, when=when) for id_, when in times.items()])
     lake.flush()
     files = lake.chains["facts"].manifest.files
-    assert {file.date: parquet.read(tmp_path, "facts", [file])["message_id"].to_pylist() for file in files} == {
-        "2026-03-02": ["late"],
-        "2026-03-03": ["early"],
+    assert {file.month: parquet.read(tmp_path, "facts", [file])["message_id"].to_pylist() for file in files} == {
+        "2026-03": ["first", "late"],
+        "2026-04": ["early"],
     }
 
 
-def test_a_flush_over_very_many_dates_writes_one_mixed_file(tmp_path):
+def test_a_flush_over_very_many_months_writes_one_mixed_file_in_order_of_time(tmp_path):
     many = [
-        event("user_id:1", message_id=f"m{n}")._replace(occurred_at=n * DAY)
-        for n in reversed(range(parquet.MAX_FLUSH_DATES + 1))
+        event("user_id:1", message_id=f"m{n}")._replace(occurred_at=n * 31 * DAY)
+        for n in reversed(range(parquet.MAX_FLUSH_MONTHS + 1))
     ]
     lake = Lake(tmp_path)
     take(lake, "facts", 0, many)
     lake.flush()
     [file] = lake.chains["facts"].manifest.files
-    assert file.date is None
+    assert file.month is None
     assert file.path.startswith(f"facts/{parquet.MIXED}/")
-    assert stored_ids(tmp_path) == expected_ids(len(many))
+    assert parquet.read(tmp_path, "facts", [file])["message_id"].to_pylist() == [f"m{n}" for n in range(len(many))]
 
 
 def test_flushing_nothing_writes_nothing(tmp_path):
@@ -363,7 +363,7 @@ def test_refusals_of_the_file_system_are_told_plainly(tmp_path, code, kind, says
         raise OSError(code, os.strerror(code))
 
 
-FILE = {"path": "facts/x.parquet", "date": None, "first": 0, "last": 3, "rows": 4, "bytes": 1}
+FILE = {"path": "facts/x.parquet", "month": None, "first": 0, "last": 3, "rows": 4, "bytes": 1}
 
 
 def manifest_fields(root: Path) -> dict:
@@ -373,7 +373,7 @@ def manifest_fields(root: Path) -> dict:
 @pytest.mark.parametrize(
     ("change", "kind", "says"),
     [
-        ({"version": 3}, FolderTooNew, "Upgrade Rapport"),
+        ({"version": 4}, FolderTooNew, "Upgrade Rapport"),
         ({"schema": 99}, FolderTooNew, "Upgrade Rapport"),
         ({"commits": [[0, 1, 2], [3, 3, 1]]}, DataFolderError, "offset 2 should follow, 3 does"),
         ({"commits": [[1, 3, 3]]}, DataFolderError, "offset 0 should follow"),
@@ -389,7 +389,7 @@ def manifest_fields(root: Path) -> dict:
         ({"files": 3}, DataFolderError, "damaged"),
         ({"files": [{**FILE, "path": "../../etc/passwd"}]}, DataFolderError, "outside the lake"),
         ({"files": [{**FILE, "path": "/etc/passwd"}]}, DataFolderError, "outside the lake"),
-        ({"files": [{**FILE, "date": "2026-13-01"}]}, DataFolderError, "damaged"),
+        ({"files": [{**FILE, "month": "2026-13"}]}, DataFolderError, "damaged"),
     ],
 )
 def test_a_manifest_that_cannot_be_true_is_refused(tmp_path, change, kind, says):
@@ -411,14 +411,29 @@ def test_any_bytes_as_a_manifest_are_refused_in_one_sentence(tmp_path_factory, c
         Lake(root)
 
 
+def by_day(root: Path) -> None:
+    """Lays the facts out as version 2 did, a file a date; every file must be of one date, the second of its month."""
+    fields = manifest_fields(root)
+    for file in fields["files"]:
+        month = file.pop("month")
+        file["date"] = month and f"{month}-02"
+        path = file["path"].replace("event_month=", "event_date=").replace(f"{month}/", f"{month}-02/")
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / file["path"]).rename(root / path)
+        file["path"] = path
+    manifest.path_of(root, "facts", 0).write_bytes(orjson.dumps({**fields, "version": 2}))
+
+
 def test_a_lake_of_the_version_before_goes_on(tmp_path):
     lake = Lake(tmp_path)
     take(lake, "facts", 0, numbered(0, 4))
     lake.flush()
+    by_day(tmp_path)
     fields = {**manifest_fields(tmp_path), "version": 1, "commits": [[0, 1], [2, 3]]}
     del fields["source"]
     manifest.path_of(tmp_path, "facts", 0).write_bytes(orjson.dumps(fields))
     lake = Lake(tmp_path)
+    assert {file.month for file in lake.chains["facts"].manifest.files} == {"2026-03", "2026-04", "2026-05"}
     take(lake, "facts", 4, numbered(4, 2))
     assert lake.flush()["facts"] == 6
     assert lake.chains["facts"].manifest.commits == ((0, 1, 2), (2, 3, 2), (4, 5, 2))

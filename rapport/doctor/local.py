@@ -14,7 +14,7 @@ from rapport.plan import folder as plan_folder
 from rapport.replay.sort import SCRATCH
 from schemas.errors import DataFolderError, NotPublished, PlanError, RapportError, RowError
 from schemas.topics import OUTPUTS
-from sinks.lake import manifest
+from sinks.lake import manifest, views
 from sinks.marts import generations
 from sinks.marts.publisher import is_current, published_positions, shows_all
 from stream.clock import wall_now
@@ -174,7 +174,17 @@ def _lake(data: Path) -> Iterator[Finding]:
     ]
     if strays:
         yield Finding(
-            "lake", Verdict.warn, f"{len(strays):,} files that nothing names", "harmless; rapport compact removes them"
+            "lake",
+            Verdict.warn,
+            f"{len(strays):,} files that nothing names, left by a crash: other tools count them",
+            "any run removes them, rapport compact does, too",
+        )
+    if by_day := sum(file.by_day for _, file in files):
+        yield Finding(
+            "lake",
+            Verdict.ok,
+            f"{by_day:,} files lie by day, as earlier releases wrote them",
+            "rapport compact moves them",
         )
     if len(files) > 1_000:
         yield Finding("lake", Verdict.warn, f"{len(files):,} files", "rapport compact makes queries faster")
@@ -197,6 +207,9 @@ def _short_of(lake: Path, target: Path) -> str:
         return queries.shut(error.__cause__)
     if not shows_all(lake, target):
         return "does not show all of the lake"
+    files = (file for topic in OUTPUTS for each in manifest.load_all(lake, topic) for file in each.files)
+    if views.missing(lake, files):
+        return "finds no Parquet: the folder was copied without its links"
     if not is_current(lake, target):
         old = listed(sorted({place for *_, place in published_positions(target) or ()}))
         return f"was published elsewhere: other tools look for the Parquet in {old}"

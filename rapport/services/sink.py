@@ -98,7 +98,7 @@ def sink(cluster: Cluster) -> SinkReport:
     enter(cluster)
     mine = CLIENT + locks.tag(lake)
     check_folder(cluster, mine)
-    with Stop() as stop:
+    with closing(publishing), Stop() as stop:
         consumer = Consumer(lake, names, cluster.sink_group, {**connection(cluster), "client_id": mine})
         with _readable(), consumer, _served(cluster, consumer, publishing):
             while not (stop or consumer.joined):

@@ -156,7 +156,7 @@ class Consumer:
         self._swept_at = now
         for owned in self._ownership.owned.values():
             seen = published.get((owned.chain.topic, owned.chain.partition), 0)
-            self.tally.deleted += owned.leftovers.sweep(owned.chain, seen, now)
+            self.tally.deleted += compaction.sweep(owned.chain, seen, time.time())
 
     def _follow_assignment(self) -> None:
         """Writes and lets go of what went away, opens what came."""
@@ -165,6 +165,7 @@ class Consumer:
             if partition not in assigned:
                 self._write(owned[partition].chain)
                 self._ownership.release(partition)
+        self._standing.check()
         self._ownership.acquire([each for each in self._group.unread if each not in owned], self._group.bounds)
         for partition in [*self._group.unread]:
             if partition in owned:

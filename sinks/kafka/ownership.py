@@ -15,13 +15,9 @@ from pathlib import Path
 from kafka import TopicPartition
 
 from schemas.errors import ClusterError
-from sinks.lake import locks
+from sinks.lake import compaction, locks
 from sinks.lake.chain import Chain
-from sinks.lake.compaction import Leftovers
 from sinks.lake.locks import Lock
-
-QUERY_GRACE = 900.0
-"""Seconds for which a query may still read files that the newest publication no longer names."""
 
 Bounds = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, tuple[int, int]]]
 """Tells the first offset and the end of some logs."""
@@ -31,11 +27,10 @@ log = logging.getLogger("rapport.sink")
 
 @dataclass(frozen=True, slots=True)
 class OwnedChain:
-    """A chain that only this process extends, and the files that it no longer names."""
+    """A chain that only this process extends."""
 
     chain: Chain
     lock: Lock
-    leftovers: Leftovers
 
 
 class Ownership:
@@ -60,7 +55,8 @@ class Ownership:
             for partition, lock in locked.items():
                 chain = Chain(self._root, self._topics[partition.topic], partition.partition, partition.topic)
                 _check_log(chain, *found[partition])
-                self.owned[partition] = OwnedChain(chain, lock, Leftovers(QUERY_GRACE))
+                compaction.tidy(chain)
+                self.owned[partition] = OwnedChain(chain, lock)
                 log.info("%s-%d from offset %d", *partition, chain.expected)
         finally:
             for partition, lock in locked.items():

@@ -5,10 +5,13 @@ makes them count. It must never write what it has stored already, nor leave a ho
 come again, from `next_offset`, and the lake ends up the same. One process writes a chain; whoever may be one of several
 holds the chain's lock (`sinks.lake.locks`) as long as it has the chain. Readers need no lock.
 
-    facts/event_date=2026-03-02/part-<partition>-<first>-<last>.parquet     one file per UTC date of a flush
-    facts/event_date=__HIVE_DEFAULT_PARTITION__/...                          a flush over very many dates
-    _manifests/facts-<partition>.json                                        what counts
-    _staging/                                                                what is being written
+    facts/event_month=2026-03/part-<partition>-<first>-<last>.parquet      one file per UTC month of a flush
+    facts/event_month=__HIVE_DEFAULT_PARTITION__/...                       a flush over very many months
+    _manifests/facts-<partition>.json                                      what counts
+    _views/                                                                what published views read
+    _staging/                                                              what is being written
+
+Files of earlier releases lie in `facts/event_date=2026-03-02/`, one per UTC date, until compaction moves them.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ class Chain:
         self.partition = partition
         self.source = source
         self.manifest = _of_source(manifest.load(root, topic, partition), root, source)
+        self._begun = root.is_dir()
+        """Whether the lake's folder was made once: then it is not made anew."""
         self.expected = self.manifest.next_offset
         """The next offset to take."""
         self._first = self.expected
@@ -93,6 +98,9 @@ class Chain:
         if self.expected > self._first:
             with durable.as_folder_error(self.root):
                 self.check_unchanged()
+                if not self._begun:
+                    durable.make_folder(self.root)
+                    self._begun = True
                 self._write()
             self._first = self.expected
             self._buffer.clear()
@@ -159,10 +167,10 @@ def chains(root: Path) -> list[Chain]:
 
 
 def _parts(topic: str, table: pa.Table, commit: Commit) -> list[parquet.Part]:
-    """One file a date, or one mixed file where there are very many dates."""
-    if parquet.date_count(topic, table) > parquet.MAX_FLUSH_DATES:
-        return [parquet.Part(None, table, commit.first, commit.last)]
-    return [parquet.Part(day, rows, commit.first, commit.last) for day, rows in parquet.by_date(topic, table)]
+    """One file a month, or one mixed file where there are very many months."""
+    if parquet.month_count(topic, table) > parquet.MAX_FLUSH_MONTHS:
+        return [parquet.Part(None, parquet.by_time(topic, table), commit.first, commit.last)]
+    return [parquet.Part(month, rows, commit.first, commit.last) for month, rows in parquet.by_month(topic, table)]
 
 
 def _of_source(found: Manifest, root: Path, source: str) -> Manifest:

@@ -1,9 +1,8 @@
-"""Compaction: few large files instead of many small ones, the same rows.
+"""Compaction: few large files instead of many small ones, the same rows, never more files than there were.
 
-It works in rounds; each writes the merged files, then the manifest that names them instead of the old ones. A crash
-at any point leaves the old or the new set, whole. Replaced files must stay on disk for as long as a published DuckDB
-file or a running query may read them: `compact` deletes what an earlier one replaced, `Leftovers` what nothing
-published has named for a while. Only the process that writes a chain may compact it.
+It works in rounds; each writes the merged files, then the manifest that names them instead of the old ones, then takes
+those out of the sight of other tools (`sinks.lake.views`). A crash at any point leaves the old or the new set, whole;
+`tidy` puts away what it left. Only the process that writes a chain may compact it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sinks.lake import durable, parquet
+from sinks.lake import durable, parquet, views
 from sinks.lake.chain import Chain
 from sinks.lake.manifest import DataFile
 
@@ -30,23 +28,19 @@ class CompactionReport:
     bytes_before: int
     bytes_after: int
     deleted: int
-    """Files that an earlier compaction replaced, or that a crash left."""
+    """Files that an earlier compaction replaced some time ago, or that a crash left."""
 
 
-def compact(chains: Sequence[Chain]) -> CompactionReport:
-    """Parts mixed files by date and merges the small files of each date. Buffered rows are left alone.
+def compact(chains: Sequence[Chain], now: float) -> CompactionReport:
+    """Merges the small files of each month. Buffered rows are left alone. `now`: by the wall clock, in seconds.
 
-    Publish before compacting again: the next compaction deletes what the views of today's publication read.
-    Raises FolderUnwritable or DataFolderError; the lake is whole then, too, and the next compaction goes on.
+    What is published must show all of the lake: files that earlier compactions replaced are deleted. Raises
+    FolderUnwritable or DataFolderError; the lake is whole then, too, and the next compaction goes on.
     """
     before = _files(chains)
     deleted = rewritten = 0
     for chain in chains:
-        with durable.as_folder_error(chain.root):
-            strays = unnamed(chain)
-            for path in strays:
-                path.unlink(missing_ok=True)
-        deleted += len(strays)
+        deleted += tidy(chain) + sweep(chain, chain.manifest.compactions, now)
         while rows := compact_round(chain):
             rewritten += rows
     after = _files(chains)
@@ -73,39 +67,35 @@ def compact_round(chain: Chain, at_least: int = 1) -> int:
         return _rewrite(chain, group)
 
 
-def unnamed(chain: Chain) -> list[Path]:
-    """The chain's files that no manifest names: a merge replaced them, or a crash left them. Raises OSError."""
-    root, topic = chain.root, chain.topic
-    named = {root / file.path for file in chain.manifest.files}
-    own = f"part-{chain.partition}-"
-    staged = [path for path in (root / parquet.STAGING).glob(f"{topic}~*.parquet") if f"~{own}" in path.name]
-    return staged + [path for path in (root / topic).glob(f"event_date=*/{own}*.parquet") if path not in named]
+def tidy(chain: Chain) -> int:
+    """Puts away what a crash left, so that other tools read what counts: returns how many files it deleted.
 
-
-class Leftovers:
-    """Deletes a chain's unnamed files while people query: each once nothing published has read it for `grace` seconds.
-
-    A query that began on an older publication may run that long.
+    A file that was published once may be read still and is only taken out of sight. Raises FolderUnwritable or
+    DataFolderError.
     """
+    root, own = chain.root, f"part-{chain.partition}-"
+    with durable.as_folder_error(root):
+        named = {file.path for file in chain.manifest.files}
+        found = (str(path.relative_to(root)) for path in (root / chain.topic).glob(f"event_*=*/{own}*.parquet"))
+        strays = sorted(path for path in found if path not in named)
+        views.retire(root, read := [path for path in strays if views.linked(root, path)])
+        staged = [path for path in (root / parquet.STAGING).glob(f"{chain.topic}~*.parquet") if f"~{own}" in path.name]
+        lost = [*staged, *(root / path for path in strays if path not in read)]
+        for path in lost:
+            path.unlink(missing_ok=True)
+    return len(lost)
 
-    def __init__(self, grace: float) -> None:
-        self._grace = grace
-        self._since: dict[Path, float] = {}
 
-    def sweep(self, chain: Chain, published: int, now: float) -> int:
-        """Deletes what is due at `now`, in seconds; returns how many.
+def sweep(chain: Chain, published: int, now: float) -> int:
+    """Deletes the chain's files that were replaced `views.GRACE` ago, as seconds of the wall clock; returns how many.
 
-        `published`: the compactions that the publication of today was built from; an older one may read everything.
-        Raises FolderUnwritable or DataFolderError.
-        """
-        if published != chain.manifest.compactions:
-            return 0
-        with durable.as_folder_error(chain.root):
-            self._since = {path: self._since.get(path, now) for path in unnamed(chain)}
-            due = [path for path, since in self._since.items() if now - since >= self._grace]
-            for path in due:
-                path.unlink(missing_ok=True)
-        return len(due)
+    `published`: the compactions that the publication of
+    today was built from; an older one may read everything. Raises FolderUnwritable or DataFolderError.
+    """
+    if published != chain.manifest.compactions:
+        return 0
+    with durable.as_folder_error(chain.root):
+        return views.sweep(chain.root, chain.manifest, now, views.GRACE)
 
 
 def _files(chains: Sequence[Chain]) -> list[DataFile]:
@@ -113,17 +103,15 @@ def _files(chains: Sequence[Chain]) -> list[DataFile]:
 
 
 def _next_group(files: Sequence[DataFile]) -> list[DataFile]:
-    """What the next round merges: mixed files first, else small files of dates that have two or more; else nothing."""
-    if mixed := [file for file in files if file.date is None]:
-        return _within_round(mixed)
-    small: dict[str | None, list[DataFile]] = defaultdict(list)
+    """What the next round merges: small files of months that have two or more, and files that lie by day."""
+    movable: dict[str, list[DataFile]] = defaultdict(list)
     for file in files:
-        if file.rows < ROUND_ROWS // 2 and file.bytes < ROUND_BYTES // 2:
-            small[file.date].append(file)
+        if file.by_day or (file.rows < ROUND_ROWS // 2 and file.bytes < ROUND_BYTES // 2):
+            movable[file.month or ""].append(file)
     group: list[DataFile] = []
-    for date in sorted(small, key=str):
-        more = _within_round([*group, *small[date]])[len(group) :]
-        if len(more) > 1:
+    for month in sorted(movable):
+        more = _within_round([*group, *movable[month]])[len(group) :]
+        if len(more) > 1 or any(file.by_day for file in more):
             group += more
     return group
 
@@ -139,10 +127,20 @@ def _within_round(files: Sequence[DataFile]) -> list[DataFile]:
 
 
 def _rewrite(chain: Chain, group: Sequence[DataFile]) -> int:
-    before, topic = chain.manifest, chain.topic
-    first, last = min(file.first for file in group), max(file.last for file in group)
-    table = parquet.read(chain.root, topic, group)
-    parts = [parquet.Part(day, rows, first, last) for day, rows in parquet.by_date(topic, table)]
-    files = parquet.write(chain.root, topic, chain.partition, parts, suffix=f"-c{before.compactions + 1}")
+    before = chain.manifest
+    parts = _parts(chain, group)
+    files = parquet.write(chain.root, chain.topic, chain.partition, parts, suffix=f"-c{before.compactions + 1}")
     chain.replace_manifest(before.compacted(group, files))
-    return int(table.num_rows)
+    views.retire(chain.root, [file.path for file in group])
+    return sum(part.table.num_rows for part in parts)
+
+
+def _parts(chain: Chain, group: Sequence[DataFile]) -> list[parquet.Part]:
+    """A file a month. Rows of mixed files stay in one where their months would make more files than there were."""
+    first, last = min(file.first for file in group), max(file.last for file in group)
+    table = parquet.read(chain.root, chain.topic, group)
+    if parquet.month_count(chain.topic, table) <= len(group):
+        return [parquet.Part(month, rows, first, last) for month, rows in parquet.by_month(chain.topic, table)]
+    mixed, others = ([file for file in group if (file.month is None) is wanted] for wanted in (True, False))
+    together = parquet.by_time(chain.topic, parquet.read(chain.root, chain.topic, mixed))
+    return [parquet.Part(None, together, first, last), *(_parts(chain, others) if others else ())]

@@ -27,8 +27,18 @@ def as_folder_error(folder: Path) -> Iterator[None]:
             raise full(folder) from error
         if error.errno in _NO_PERMISSION:
             raise FolderUnwritable(f"{folder} cannot be written. Give yourself write permission to it.") from error
+        if error.errno == errno.ENOENT and not folder.exists():
+            raise gone(folder) from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise DataFolderError(f"{folder} cannot be used ({reason}). Check the disk, then try again.") from error
+
+
+def gone(folder: Path) -> DataFolderError:
+    """What to say when the folder is not there any more."""
+    return DataFolderError(
+        f"{folder} was deleted or moved while it was written: what was not saved elsewhere is gone, and nothing is made"
+        " anew. Start again to begin a new one."
+    )
 
 
 def full(folder: Path) -> FolderUnwritable:
@@ -54,17 +64,14 @@ class Standing:
         else:
             now = found.st_dev, found.st_ino
         if self._seen is not None and now != self._seen:
-            raise DataFolderError(
-                f"{self._folder} was deleted or moved while it was written: what was not saved elsewhere is gone, and"
-                " nothing is made anew. Start again to begin a new one."
-            )
+            raise gone(self._folder)
         self._seen = now
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, inside: Path | None = None) -> None:
     """Puts `content` at `path` so that a crash leaves the old or the new content, never a mixture."""
     staged = path.with_name(path.name + ".new")
-    make_folder(path.parent)
+    make_folder(path.parent, inside)
     with staged.open("wb") as file:
         file.write(content)
         file.flush()
@@ -73,10 +80,13 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folders([path.parent])
 
 
-def make_folder(folder: Path) -> None:
-    """Creates `folder` and its parents; what was created survives a crash."""
+def make_folder(folder: Path, inside: Path | None = None) -> None:
+    """Creates `folder` and its parents, those below `inside` only; what was created survives a crash.
+
+    Raises OSError, where `inside` is not there, too: what was deleted is not made anew.
+    """
     missing = []
-    while not folder.is_dir():
+    while folder != inside and not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
     for each in reversed(missing):

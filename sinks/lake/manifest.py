@@ -22,7 +22,7 @@ from schemas.topics import OUTPUTS
 from sinks.columns.rows import SCHEMA_VERSION
 from sinks.lake import durable
 
-VERSION = 2
+VERSION = 3
 FOLDER = "_manifests"
 
 
@@ -39,14 +39,19 @@ class DataFile:
     """A Parquet file that is never changed. `path` is relative to the lake."""
 
     path: str
-    date: str | None
-    """The UTC date of all its rows; None where one flush met more dates than it wrote files."""
+    month: str | None
+    """The UTC month of all its rows, as 2026-03; None where one flush met more months than it wrote files."""
     first: int
     last: int
     rows: int
     bytes: int
     schema: int
     """The schema of its rows: an earlier one has fewer columns."""
+
+    @property
+    def by_day(self) -> bool:
+        """Whether it lies in a folder of one date, or beside such: until version 3 a flush wrote a file a date."""
+        return "/event_date=" in self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ def store(root: Path, manifest: Manifest) -> None:
         "files": manifest.files,
         "compactions": manifest.compactions,
     }
-    durable.replace_file(path_of(root, manifest.topic, manifest.partition), orjson.dumps(content))
+    durable.replace_file(path_of(root, manifest.topic, manifest.partition), orjson.dumps(content), root)
 
 
 def load(root: Path, topic: str, partition: int) -> Manifest:
@@ -169,7 +174,7 @@ def _parsed(fields: Mapping[str, Any]) -> Manifest:
         int(fields["partition"]),
         str(fields["source"]) if fields["version"] > 1 else "",
         tuple(_commit(*each) for each in fields["commits"]),
-        tuple(_file(each) for each in fields["files"]),
+        tuple(_file(each, fields["version"]) for each in fields["files"]),
         int(fields["compactions"]),
     )
 
@@ -179,11 +184,12 @@ def _commit(first: int, last: int, rows: int | None = None) -> Commit:
     return Commit(int(first), int(last), int(last) + 1 - int(first) if rows is None else int(rows))
 
 
-def _file(fields: Mapping[str, Any]) -> DataFile:
-    day = fields["date"]
+def _file(fields: Mapping[str, Any], version: int) -> DataFile:
+    """Until version 3 a file was of a date."""
+    month = fields["month"] if version > 2 else fields["date"] and fields["date"][:7]
     return DataFile(
         _inside(fields["path"]),
-        None if day is None else date.fromisoformat(day).isoformat(),
+        None if month is None else date.fromisoformat(f"{month}-01").isoformat()[:7],
         int(fields["first"]),
         int(fields["last"]),
         int(fields["rows"]),

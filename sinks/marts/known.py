@@ -70,7 +70,7 @@ class KnownInput:
         """Returns how many there are."""
         sources = []
         for topic, sql in _IDS.items():
-            files = [file for each in manifest.load_all(lake_root, topic) for file in each.files]
+            files = [file.path for each in manifest.load_all(lake_root, topic) for file in each.files]
             if files:
                 sources.append(sql.format(files=file_list(lake_root, files), before=before))
         if not sources:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from schemas.errors import DataFolderError, FolderBusy
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import INSTANT, JSON, LAYOUTS, TEXTS
-from sinks.lake import durable, manifest
+from sinks.lake import durable, manifest, views
 from sinks.lake.manifest import DataFile, Manifest
 from sinks.marts import generations, models, places
 
@@ -56,13 +56,15 @@ def publish(lake_root: Path, target: Path) -> PublishReport:
     """
     started = time.perf_counter()
     lake_root, target = lake_root.absolute(), target.absolute()
-    with durable.as_folder_error(target):
-        durable.make_folder(generations.folder(target))
+    with durable.as_folder_error(target.parent):
+        durable.make_folder(generations.folder(target), target.parent)
         with _only_publisher(target), _workspace(target) as workspace:
             generations.remove_old(target)
             staged = workspace / target.name
             with places.writable(staged) as built:
-                counts = _build(built, target.parent, lake_root, _manifests(lake_root))
+                manifests = _manifests(lake_root)
+                views.link(lake_root, (file for found in manifests.values() for each in found for file in each.files))
+                counts = _build(built, target.parent, lake_root, manifests)
             durable.sync_file(staged)
             size = staged.stat().st_size
             generations.swap_in(staged, target)
@@ -144,10 +146,11 @@ def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
     """The statement that creates `raw.<topic>` over these files. Those of an earlier schema lack its later columns.
 
     Instants become TIMESTAMP, always UTC: a TIMESTAMPTZ would fall on other dates for an analyst in another time zone.
+    DuckDB sees through that expression, unlike `timezone`, and leaves out the row groups of other times.
     """
     sources = []
     for version in sorted({file.schema for file in files}):
-        source = file_list(lake_root, [file for file in files if file.schema == version])
+        source = file_list(lake_root, [views.name(file.path) for file in files if file.schema == version])
         columns = ", ".join(_column(field, LAYOUTS[topic].has(field.name, version)) for field in LAYOUTS[topic].schema)
         sources.append(f"SELECT {columns} FROM {source}")
     if not sources:
@@ -156,14 +159,16 @@ def topic_view(topic: str, lake_root: Path, files: Sequence[DataFile]) -> str:
     return f"CREATE VIEW raw.{topic} AS {' UNION ALL '.join(sources)}"
 
 
-def file_list(lake_root: Path, files: Sequence[DataFile]) -> str:
-    """The files as a table of SQL: in `lake_root`, or wherever `places.read_from` says that the lake is.
+def file_list(lake_root: Path, names: Sequence[str]) -> str:
+    """Files of the lake, by their names in it, as a table of SQL.
+
+    They are read in `lake_root`, or wherever `places.read_from` says that the lake is.
 
     One text that is split when a query is bound: an expression a file would cost seconds where there are thousands.
     """
     root = f"coalesce(getvariable('{places.LAKE}'), {places.literal(lake_root.absolute())})"
-    names = places.literal("".join(f"//{file.path}" for file in files))
-    paths = f"string_split(replace({names}, '//', '//' || {root} || '/'), '//')[2:]"
+    all_names = places.literal("".join(f"//{name}" for name in names))
+    paths = f"string_split(replace({all_names}, '//', '//' || {root} || '/'), '//')[2:]"
     return f"read_parquet({paths}, hive_partitioning = false)"
 
 
@@ -172,7 +177,7 @@ def _column(field: pa.Field, there: bool) -> str:
     if not there:
         absent = "NULL" if field.nullable else "0"
         return f"{absent}::{_SQL_TYPES.get(field.type, 'VARCHAR')} AS {field.name}"
-    return f"timezone('UTC', {field.name}) AS {field.name}" if field.type == INSTANT else field.name
+    return f"make_timestamp(epoch_us({field.name})) AS {field.name}" if field.type == INSTANT else field.name
 
 
 def _publish_positions(connection: duckdb.DuckDBPyConnection, positions: Sequence[Position]) -> None:

@@ -88,6 +88,11 @@ class PublishSchedule:
                 with suppress(FolderBusy):
                     self._publish()
             time.sleep(LOCK_POLL_INTERVAL)
+        self.close()
+
+    def close(self) -> None:
+        """Lets another process publish; to be called however this one ends."""
+        self._executor.shutdown(wait=True)
         self._lock.release()
 
     def _log_outcome(self, done: Future[PublishReport | None]) -> None:

@@ -24,14 +24,16 @@ import pyarrow as pa
 from profiles.linker import Linker
 from profiles.rows import Rows
 from schemas import codec
-from schemas.instant import MINUTE
+from schemas.instant import MINUTE, SECOND
 from schemas.messages import ByHand, Event, IdentityDecision, Output, Rejected, Request, Wake
 from schemas.rejection import CODES
 from schemas.topics import OUTPUTS
 from sinks.columns.rows import packed, record_batch, unpacked
+from sinks.lake import compaction
 from sinks.lake.chain import Lake
 from sinks.lake.durable import Standing
 from sinks.marts.publisher import PublishReport, publish
+from stream.clock import wall_now
 from stream.core.effects import LINKS, Effects
 from stream.core.expiry import Expiry
 from stream.core.home import Home
@@ -198,9 +200,12 @@ class Engine:
         return decided
 
     def publish(self) -> PublishReport:
-        """Everything taken so far as Parquet and in the published DuckDB."""
+        """Everything taken so far as Parquet and in the published DuckDB; then nobody need keep what that replaced."""
         self.flush()
-        return publish(self.folder / LAKE, self.folder / PUBLISHED)
+        report = publish(self.folder / LAKE, self.folder / PUBLISHED)
+        for chain in self._lake.chains.values():
+            compaction.sweep(chain, chain.manifest.compactions, wall_now() / SECOND)
+        return report
 
     # --- a batch ----------------------------------------------------------------------------------------------------
 
@@ -336,8 +341,9 @@ class Engine:
     # --- recovery ---------------------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Hands the lake the outputs that a crash kept from reaching a Parquet file."""
+        """Hands the lake the outputs that a crash kept from reaching a Parquet file; puts away what else it left."""
         for topic in OUTPUTS:
+            compaction.tidy(self._lake.chains[topic])
             for offset, stored in ages.waiting(self._store, topic):
                 rows = unpacked(topic, stored)
                 self._lake.append(topic, offset, offset + rows.num_rows, rows)
