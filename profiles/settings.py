@@ -172,6 +172,11 @@ class IdentitySettings:
         """What a value of this type must be like."""
         return self._terms.get(type_) or self._terms_of_others
 
+    @property
+    def known_types(self) -> tuple[str, ...]:
+        """Types that have a rank or settings of their own, the strongest first."""
+        return tuple(dict.fromkeys([*self._ranks, *(each.name for each in self.types)]))
+
     @cached_property
     def _ranks(self) -> Mapping[str, tuple[int, str]]:
         stronger = [*self.priority, *(name for name in STRONGEST if name not in self.priority)]

@@ -9,11 +9,16 @@ import typer
 
 from rapport.commands.options import DATA, Brokers, Data, From, Json, Plan, from_kafka, remark, sql_of
 from rapport.commands.options import cluster as named
-from rapport.commands.options import key as identifier
+from rapport.commands.options import customer as meant
 
 
 def profile(
-    key: Annotated[str, typer.Argument(metavar="TYPE:VALUE", help="An identifier, for example email:ann@example.com.")],
+    who: Annotated[
+        str, typer.Argument(metavar="WHO", help="email:ann@example.com, or a value without its type, or a profile id.")
+    ],
+    events: Annotated[
+        int | None, typer.Option("--events", min=1, max=10_000, help="So many of the last events, with all they said.")
+    ] = None,
     origin: From = "local",
     brokers: Brokers = None,
     data: Data = DATA,
@@ -23,17 +28,16 @@ def profile(
     """The whole customer: identifiers, traits, orders, channels, recent events, triggers."""
     from rapport.terminal import output
 
-    asked = identifier(key)
     if from_kafka(origin, brokers):
         cluster = named(brokers, data)
         from rapport.customers import cluster as cluster_lookup
 
-        found = cluster_lookup.profile(cluster, asked)
+        found = cluster_lookup.profile(cluster, meant(who, cluster.data, plan, cluster), events)
         data = cluster.data
     else:
         from rapport.customers import local as lookup
 
-        found = lookup.profile(data, plan, asked)
+        found = lookup.profile(data, plan, meant(who, data, plan), events)
     if json:
         output.emit(found)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,8 @@ from rapport.commands.options import (
     to_kafka,
 )
 from rapport.commands.options import cluster as named
-from rapport.commands.options import key as identifier
+from rapport.commands.options import customer as meant
+from rapport.commands.options import customers as people_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +49,7 @@ def log(
     from rapport.customers import local as lookup
     from rapport.terminal import output
 
-    decisions = lookup.identity_log(data, identifier(key) if key else None, limit)
+    decisions = lookup.identity_log(data, meant(key, data, None) if key else None, limit)
     if json:
         output.emit(decisions)
     else:
@@ -74,17 +75,17 @@ def explain(
     """
     from rapport.terminal import output
 
-    keys = [identifier(one) for one in (key, other) if one]
+    asked = [one for one in (key, other) if one]
     if from_kafka(origin, brokers):
         cluster = named(brokers, data)
         from rapport.customers import cluster as cluster_lookup
 
-        found = cluster_lookup.explain(cluster, plan, *keys)
+        found = cluster_lookup.explain(cluster, plan, *(meant(one, cluster.data, plan, cluster) for one in asked))
         data = cluster.data
     else:
         from rapport.customers import local as lookup
 
-        found = lookup.explain(data, plan, *keys)
+        found = lookup.explain(data, plan, *(meant(one, data, plan) for one in asked))
     if json:
         output.emit(found)
     else:
@@ -119,8 +120,8 @@ def split(
     from rapport.customers import by_hand
     from rapport.terminal import output
 
-    sides = [[identifier(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b))]
-    customers = _customers(to, brokers, data, plan)
+    customers, key = _customers(to, brokers, data, plan)
+    sides = [[key(one) for one in (first, *(more or ()))] for first, more in ((a, with_a), (b, with_b))]
     by_hand.on_one_side_each(*sides)
     of_a, of_b = ([customers.known(key) for key in keys] for keys in sides)
     shown = by_hand.preview(customers, of_a, of_b)
@@ -147,8 +148,8 @@ def unsplit(
     """Take splits between two people back: whom a split had cut is one again, others may join again."""
     from rapport.customers import by_hand
 
-    customers = _customers(to, brokers, data, plan)
-    keys = customers.known(identifier(a)), customers.known(identifier(b))
+    customers, key = _customers(to, brokers, data, plan)
+    keys = customers.known(key(a)), customers.known(key(b))
     _tell("What they are now", by_hand.unsplit(customers, *keys), json)
 
 
@@ -159,8 +160,8 @@ def merge(
     """Make one customer of two, whatever caps and unique types say; only a split or a quarantine is stronger."""
     from rapport.customers import by_hand
 
-    customers = _customers(to, brokers, data, plan)
-    keys = customers.known(identifier(a)), customers.known(identifier(b))
+    customers, key = _customers(to, brokers, data, plan)
+    keys = customers.known(key(a)), customers.known(key(b))
     _tell("One customer now", by_hand.merge(customers, *keys), json)
 
 
@@ -174,8 +175,8 @@ def quarantine(
     """
     from rapport.customers import by_hand
 
-    customers = _customers(to, brokers, data, plan)
-    _tell("What they are now", by_hand.quarantine(customers, customers.known(identifier(key))), json)
+    customers, key_of = _customers(to, brokers, data, plan)
+    _tell("What they are now", by_hand.quarantine(customers, customers.known(key_of(key))), json)
 
 
 @app.command()
@@ -185,19 +186,17 @@ def release(
     """Take a quarantine back: the identifier joins people again, first those whom it had joined before."""
     from rapport.customers import by_hand
 
-    customers = _customers(to, brokers, data, plan)
-    _tell("What it is now", by_hand.release(customers, customers.known(identifier(key))), json)
+    customers, key_of = _customers(to, brokers, data, plan)
+    _tell("What it is now", by_hand.release(customers, customers.known(key_of(key))), json)
 
 
-def _customers(to: str | None, brokers: str | None, data: Path, plan: Path | None) -> Customers:
-    if to_kafka(to, brokers):
-        cluster = named(brokers, data)
-        from rapport.customers.by_hand_cluster import OnCluster
-
-        return OnCluster(cluster, plan)
-    from rapport.customers.by_hand_local import Local
-
-    return Local(data, plan)
+def _customers(
+    to: str | None, brokers: str | None, data: Path, plan: Path | None
+) -> tuple[Customers, Callable[[str], str]]:
+    """Those who are decided about, and what makes an identifier of what names one of them."""
+    cluster = named(brokers, data) if to_kafka(to, brokers) else None
+    folder = data if cluster is None else cluster.data
+    return people_of(data, plan, cluster), lambda text: meant(text, folder, plan, cluster)
 
 
 def _agree(doubt: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rapport.customers.by_hand import Customers
     from stream.kafka.cluster import Cluster
 
 Data = Annotated[
@@ -57,6 +58,29 @@ def key(text: str) -> str:
     if not (colon and type_.strip() and value.strip()):
         raise UsageError(f"{text!r} is no identifier; write TYPE:VALUE, for example email:ann@example.com")
     return key_of(type_.strip(), value.strip())
+
+
+def customer(text: str, data: Path, plan: Path | None, cluster: Cluster | None = None) -> str:
+    """An identifier of the customer whom a person names: TYPE:VALUE as it is written, a value alone, or a profile id.
+
+    Raises UsageError and UnknownCustomer.
+    """
+    from rapport.customers.asked import key_of_customer, profile_id_in
+
+    if profile_id_in(text) is None and (":" in text or not text.strip()):
+        return key(text)
+    return key_of_customer(text, customers(data, plan, cluster), plan)
+
+
+def customers(data: Path, plan: Path | None, cluster: Cluster | None = None) -> Customers:
+    """Those of a data folder, or of a cluster."""
+    if cluster is not None:
+        from rapport.customers.by_hand_cluster import OnCluster
+
+        return OnCluster(cluster, plan)
+    from rapport.customers.by_hand_local import Local
+
+    return Local(data, plan)
 
 
 def sql_of(file: str) -> str:

@@ -36,6 +36,9 @@ class Customers(Protocol):
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier; None where nobody has."""
 
+    def born(self, id_: str) -> str | None:
+        """An identifier of whoever has the one that was born with a profile id; None where that is not known."""
+
     def keeps_apart(self, ours: Sequence[str], theirs: Sequence[str]) -> str:
         """The identifier whose quarantine keeps two people apart, or `split`; empty where nothing does."""
 

@@ -14,7 +14,7 @@ from rapport.customers import queries
 from rapport.customers.by_hand import Done, Found, identifiers
 from rapport.customers.explanation import quarantined, split_between
 from rapport.customers.local import meant
-from schemas.errors import ClusterError, NotPublished
+from schemas.errors import ClusterError, NotPublished, UnknownCustomer
 from schemas.messages import ByHand
 from stream.kafka import linker_requests
 from stream.kafka.cluster import Cluster
@@ -40,6 +40,13 @@ class OnCluster:
     def asked(self, key: str) -> Found | None:
         """The customer who has an identifier. Raises UnknownCustomer where nobody has."""
         return lookup.asked(self._cluster, key)
+
+    def born(self, id_: str) -> str | None:
+        """The strongest identifier of whoever has a profile id, or had it before a merge."""
+        try:
+            return identifiers(lookup.asked(self._cluster, f"profile_id:{id_}"))[0]
+        except UnknownCustomer:
+            return None
 
     def keeps_apart(self, ours: Sequence[str], theirs: Sequence[str]) -> str:
         """As in a data folder, by the decisions published in the sinks' folder."""

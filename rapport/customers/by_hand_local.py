@@ -31,6 +31,11 @@ class Local:
         with Reader.open(self.data) as reader:
             return reader.profile(key)
 
+    def born(self, id_: str) -> str | None:
+        """The identifier that was born with a profile id, by a look at all of them."""
+        with Reader.open(self.data) as reader:
+            return reader.born(id_)
+
     def keeps_apart(self, ours: Sequence[str], theirs: Sequence[str]) -> str:
         """The identifier whose quarantine keeps two people apart, or `split`; empty where nothing does."""
         with Reader.open(self.data) as reader:

@@ -15,8 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from rapport.customers.asked import profile_id_in
 from rapport.customers.by_hand import identifiers
-from rapport.customers.local import explained, meant, refused_only, triggers, unknown
+from rapport.customers.local import explained, meant, published, refused_only, unknown
 from schemas.errors import ClusterError, UnknownCustomer
 from schemas.keys import partition_of, profile_id
 from stream.kafka.cluster import Cluster
@@ -24,18 +25,20 @@ from stream.kafka.placement import Placement, placement
 
 REQUEST_TIMEOUT = 5.0
 """Seconds a worker may take to answer; it may have to ask another one."""
+LOOK_TIMEOUT = 60.0
+"""The same where workers look through all identifiers for a profile id."""
 MOVING_TIMEOUT = 10.0
 """Seconds for which workers are asked again; a killed one's partitions are elsewhere by then."""
 RETRY_INTERVAL = 0.3
 
 
-def profile(cluster: Cluster, key: str) -> dict[str, Any]:
-    """What `lookup.profile` gives, from the workers' committed rows; triggers from what is published in `cluster.data`.
+def profile(cluster: Cluster, key: str, events: int | None = None) -> dict[str, Any]:
+    """What `lookup.profile` gives, from the workers' committed rows; what is published comes from `cluster.data`.
 
     Raises UnknownCustomer, and ClusterError where no worker can answer.
     """
     found = asked(cluster, key)
-    return {**found, "triggers": triggers(cluster.data, found["profile_ids"])}
+    return {**found, **published(cluster.data, found, events)}
 
 
 def explain(cluster: Cluster, plan: Path | None, *keys: str) -> dict[str, Any]:
@@ -67,12 +70,13 @@ def asked(cluster: Cluster, key: str) -> dict[str, Any]:
 
     Asks again for a while where no worker can answer yet: partitions may be moving from one to another.
     """
+    timeout = LOOK_TIMEOUT if profile_id_in(key) else REQUEST_TIMEOUT
     until = time.monotonic() + MOVING_TIMEOUT
     while True:
         placed = placement(cluster)
         reasons = [] if placed.urls else ["workers are starting, and have no partitions yet"]
         for url in _urls(cluster, placed, key):
-            status, answer = got(url, "/profile?" + urlencode({"id": key}), cluster.http_token)
+            status, answer = got(url, "/profile?" + urlencode({"id": key}), cluster.http_token, timeout)
             if status == HTTPStatus.OK:
                 return answer
             if status == HTTPStatus.NOT_FOUND:
@@ -97,11 +101,11 @@ def _urls(cluster: Cluster, placed: Placement, key: str) -> list[str]:
     return sorted(urls, key=lambda url: home not in urls[url].get(events, ()))
 
 
-def got(url: str, path: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
+def got(url: str, path: str, token: str | None = None, timeout: float = REQUEST_TIMEOUT) -> tuple[int, dict[str, Any]]:
     """A worker's answer, status and JSON; status 0 where there is none. No proxy, no redirect: the token stays here."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     worker = urlsplit(url)
-    with closing(HTTPConnection(worker.hostname or "", worker.port, timeout=REQUEST_TIMEOUT)) as connection:
+    with closing(HTTPConnection(worker.hostname or "", worker.port, timeout=timeout)) as connection:
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()

@@ -14,25 +14,39 @@ import orjson
 from rapport.customers import queries
 from rapport.customers.explanation import between, chain, named, quarantined, split_between
 from schemas.errors import NotPublished, UnknownCustomer
-from schemas.keys import split_key
+from schemas.keys import key_of, split_key
 from stream.embedded.reader import Reader
 
 
-def profile(data: Path, plan: Path | None, key: str) -> dict[str, Any]:
-    """The customer who has this identifier: `profiles.view.profile` and `triggers`. Raises UnknownCustomer."""
+def profile(data: Path, plan: Path | None, key: str, events: int | None = None) -> dict[str, Any]:
+    """The customer who has this identifier: `profiles.view.profile` and `decided`. Raises UnknownCustomer."""
     with Reader.open(data) as reader:
         found = reader.profile(known_as(reader, data, plan, key))
     assert found is not None
-    return {**found, "triggers": triggers(data, found["profile_ids"])}
+    return {**found, **published(data, found, events)}
 
 
-def triggers(data: Path, profile_ids: list[str]) -> list[dict[str, Any]] | None:
-    """What was last done for a customer; None where the published file cannot tell."""
+def published(data: Path, customer: dict[str, Any], events: int | None) -> dict[str, Any]:
+    """What the published file knows besides: `triggers`, what rules on trial would have done (`shadow`), and so many
+    `last_events` as were asked for. Each is None where it cannot tell."""
+    keys = [key_of(each["type"], each["value"]) for each in customer["identifiers"]]
+    ids = {"profile_ids": customer["profile_ids"]}
+    told = {"triggers": _told(data, "triggers_of", ids), "shadow": _told(data, "shadow_of", ids)}
+    if events is None:
+        return told
+    return {**told, "last_events": _told(data, "events_of", {"keys": keys, "limit": events})}
+
+
+def _told(data: Path, question: str, parameters: dict[str, Any]) -> list[dict[str, Any]] | None:
     try:
-        found = queries.rows(data, "triggers_of", {"profile_ids": profile_ids})
+        found = queries.rows(data, question, parameters)
     except NotPublished:
         return None
-    return [{**trigger, "payload": orjson.loads(trigger["payload"])} for trigger in found]
+    return [{name: _value(name, value) for name, value in each.items()} for each in found]
+
+
+def _value(name: str, value: Any) -> Any:
+    return orjson.loads(value) if name in ("payload", "properties", "traits") and value is not None else value
 
 
 def explain(data: Path, plan: Path | None, a: str, b: str | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from schemas.errors import NotPublished, QueryError, RapportError
+from schemas.keys import profile_id
 from sinks.lake import manifest
 from sinks.marts import places
 from sinks.marts.query import published
@@ -87,6 +88,18 @@ def answer(
         return [dict(zip(names, row, strict=True)) for row in told.fetchall()]
     except duckdb.Error as error:
         raise QueryError(f"{PUBLISHED} did not answer ({places.told(error)}); run `rapport doctor`.") from error
+
+
+def of_profile(connection: DuckDBPyConnection, id_: str) -> list[dict[str, Any]]:
+    """`profile_id` of today and `key` of the identifiers of whoever has a profile id, the one born with it first.
+
+    Where nobody has it, of the identifier that was born with it and came to somebody else.
+    """
+    today = answer(connection, "profile_of", {"id": id_, "born": False})
+    if today:
+        return sorted(today, key=lambda row: profile_id(row["key"]) != id_)
+    born = answer(connection, "profile_of", {"id": id_, "born": True})
+    return [row for row in born if profile_id(row["key"]) == id_]
 
 
 def shut(error: BaseException | None) -> str:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from rapport.customers import patterns, queries
+from rapport.customers.asked import profile_id_in
 from rapport.customers.local import meant
 from schemas.errors import UsageError
-from schemas.keys import key_of, profile_id
+from schemas.keys import key_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PROFILE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 LOOKED_AT_CLOSER = 100_000
 """Customers whose values are laid out one by one; where more have the longest term, all are read again for the next."""
 _NUMBER = re.compile(r"(?<!\S)[+(]?\d[\d ()/.\u00a0\u2010-\u2015-]{3,}\d(?!\S)")
@@ -72,21 +72,6 @@ def find(data: Path, text: str, limit: int) -> Found:
             return Found([], 0)
         instead = [word for term, other in zip(terms, near, strict=True) if term != other for word in other.texts]
         return Found(found.customers, found.of_all, instead)
-
-
-def of_profile(data: Path, id_: str) -> str | None:
-    """An identifier of whoever has a profile id or had it before a merge; None where the tables know nobody."""
-    with queries.opened(data) as connection:
-        rows = _of_profile(connection, id_)
-    return rows[0]["key"] if rows else None
-
-
-def _of_profile(connection: DuckDBPyConnection, id_: str) -> list[dict[str, Any]]:
-    today = queries.answer(connection, "profile_of", {"id": id_, "born": False})
-    if today:
-        return today
-    born = queries.answer(connection, "profile_of", {"id": id_, "born": True})
-    return [row for row in born if profile_id(row["key"]) == id_]
 
 
 def _readings(data: Path, words: Sequence[str]) -> Iterator[list[_Term]]:
@@ -145,8 +130,9 @@ def _hits(connection: DuckDBPyConnection, place: int, term: _Term, narrowed: boo
     else:
         queries.answer(connection, "hits", {**asked, "quoted": term.pattern(quoted=True)})
     [text, *_] = term.texts
-    if PROFILE_ID.fullmatch(text.lower()) and (rows := _of_profile(connection, text.lower())):
-        person = [rows[0]["profile_id"], place, True, f"profile_id:{text.lower()}"]
+    id_ = profile_id_in(text)
+    if id_ is not None and (rows := queries.of_profile(connection, id_)):
+        person = [rows[0]["profile_id"], place, True, f"profile_id:{id_}"]
         connection.execute("INSERT INTO hit VALUES (?, ?, ?, ?)", person)
     hits, whole = _counted(connection, place)
     if not whole and re.search(r"\d", text):

@@ -2,12 +2,18 @@
 
 Any worker may be asked. The home of an identifier is a partition; its row may point to another home, perhaps on another
 worker, which is asked in turn. Only committed rows are read, and nothing is changed.
+
+A profile id says nothing about where it lies: each worker looks through its identifiers for the one that was born with
+it, a slice at a time, so that the loop turns, and for one question at a time.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import aiohttp
@@ -16,11 +22,12 @@ from starlette.responses import Response
 
 from profiles import view
 from profiles.identifiers import normalized
+from profiles.kinds import HEAD
 from profiles.rows import Rows, Store
 from profiles.settings import IdentitySettings
 from rapport.http.application import Json
 from schemas.errors import RowError
-from schemas.keys import key_of, partition_of
+from schemas.keys import key_of, partition_of, profile_id
 
 PATH = "/profile"
 MAX_HOPS = 8
@@ -29,6 +36,15 @@ ASK_TIMEOUT = 2.0
 """Seconds another worker may take to answer."""
 MAX_ASKED = 100
 """Questions to other workers at a time: where one of them hangs, they must not gather here."""
+SLICE = 500
+"""Identifiers looked at before the loop turns again: a millisecond or two."""
+LOOK_TIMEOUT = 30.0
+"""Seconds another worker may take to look through all its identifiers."""
+MAX_LOOKS = 4
+"""Questions about profile ids that may wait for one another."""
+PROFILE_ID = "profile_id"
+"""In place of a type."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOVING = "this customer is being merged or split right now: ask again"
 NOBODY = "nobody has this identifier"
 
@@ -63,12 +79,13 @@ class Customers:
         self._own_url = own_url
         self._others: aiohttp.ClientSession | None = None
         self._asked = 0
+        self._looks = 0
+        self._looking = asyncio.Lock()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Other workers can be asked while it is entered."""
-        timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT)
-        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as self._others:
+        async with aiohttp.ClientSession(headers=self._headers) as self._others:
             yield
 
     async def answer(self, request: Request) -> Response:
@@ -78,6 +95,8 @@ class Customers:
         hops = asked.get("hops", "0")
         if not (type_.strip() and value.strip() and hops.isascii() and hops.isdigit() and len(hops) < 3):
             return Json({"error": "ask for /profile?id=TYPE:VALUE, for example id=email:ann@example.com"}, 400)
+        if type_.strip() == PROFILE_ID and _UUID.fullmatch(value.strip().lower()):
+            return await self._of_profile(value.strip().lower(), int(hops))
         for key in self._meant(key_of(type_.strip(), value.strip()), int(hops)):
             found = self._find(key, int(hops))
             answer = await self._ask(found) if isinstance(found, _Elsewhere) else found
@@ -92,6 +111,47 @@ class Customers:
             meant = normalized(key, self._identity)
             if meant is not None and meant != key:
                 yield meant
+
+    async def _of_profile(self, id_: str, hops: int) -> Response:
+        """Whoever has the identifier that was born with a profile id; asked by a person, of all workers."""
+        if self._looks >= MAX_LOOKS:
+            return Json({"error": "too many questions about profile ids wait for one another: ask again"}, 503)
+        self._looks += 1
+        try:
+            async with self._looking:
+                key = await self._born(id_)
+        finally:
+            self._looks -= 1
+        if key is not None:
+            found = self._find(key, hops)
+            return await self._ask(found) if isinstance(found, _Elsewhere) else found
+        answer: Response = Json({"error": NOBODY}, 404)
+        owners = {self._homes.owner(each) for each in range(self._homes.partitions) if self._homes.store(each) is None}
+        if not owners.isdisjoint((None, self._own_url)):
+            answer = Json({"error": "partitions are between two workers or recovering: ask again"}, 503)
+        for owner in sorted(owner for owner in owners if owner and owner != self._own_url) if not hops else ():
+            told = await self._asked_of(owner, f"{PROFILE_ID}:{id_}", 1, LOOK_TIMEOUT)
+            if told.status_code == 200:
+                return told
+            if told.status_code != 404:
+                answer = told
+        return answer
+
+    async def _born(self, id_: str) -> str | None:
+        """The identifier in an open lane here that was born with a profile id."""
+        for partition in range(self._homes.partitions):
+            start = b""
+            while (store := self._homes.store(partition)) is not None:
+                names = [name for name, _ in islice(store.scan(HEAD, start), SLICE)]
+                for name in names:
+                    key = name[len(HEAD) :].decode()
+                    if profile_id(key) == id_:
+                        return key
+                if len(names) < SLICE:
+                    break
+                start = names[-1] + b"\0"
+                await asyncio.sleep(0)
+        return None
 
     def _find(self, key: str, hops: int) -> Response | _Elsewhere:
         while hops <= MAX_HOPS:
@@ -116,14 +176,20 @@ class Customers:
         owner = self._homes.owner(partition)
         if owner is None or owner == self._own_url or hops > MAX_HOPS:
             return Json({"error": f"partition {partition} is between two workers or recovering: ask again"}, 503)
+        return await self._asked_of(owner, key, hops, ASK_TIMEOUT)
+
+    async def _asked_of(self, owner: str, id_: str, hops: int, timeout: float) -> Response:
         if self._asked >= MAX_ASKED:
             return Json({"error": "too many questions wait for other workers: ask again"}, 503)
         assert self._others is not None
         self._asked += 1
+        asked = {"id": id_, "hops": str(hops)}
         try:
-            async with self._others.get(owner + PATH, params={"id": key, "hops": str(hops)}) as told:
+            async with self._others.get(
+                owner + PATH, params=asked, timeout=aiohttp.ClientTimeout(total=timeout)
+            ) as told:
                 return Response(await told.read(), told.status, media_type=told.content_type)
         except (aiohttp.ClientError, TimeoutError):
-            return Json({"error": f"the worker at {owner}, which has partition {partition}, does not answer"}, 503)
+            return Json({"error": f"the worker at {owner} does not answer"}, 503)
         finally:
             self._asked -= 1

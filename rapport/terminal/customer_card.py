@@ -14,12 +14,12 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from rapport.terminal.output import fields, minute, plain, table
+from rapport.customers.asked import name_of
+from rapport.terminal.output import counted, fields, minute, plain, table
 from schemas.money import as_written
 
 RECENT = 12
 TRAITS = 30
-NAMES = (("first_name", "last_name"), ("firstName", "lastName"), ("name",), ("full_name",))
 TO_DO = {"send": "to send", "alert": "to alert", "webhook": "to call"}
 """Triggers say what to do; nothing delivers it yet."""
 
@@ -35,19 +35,11 @@ def card(customer: Mapping[str, Any]) -> list[RenderableType]:
     shown.append(_activity(customer))
     if customer["triggers"]:
         shown.append(_triggers(customer["triggers"]))
-    shown.append(_recent(customer["recent"]))
+    if customer["shadow"]:
+        shown.append(_shadow(customer["shadow"]))
+    last = customer.get("last_events")
+    shown.append(_recent(customer["recent"]) if last is None else _events(last))
     return _spaced(shown)
-
-
-def name_of(customer: Mapping[str, Any]) -> str:
-    """What to call them: a name among their traits, else their strongest identifier."""
-    traits = customer["traits"]
-    for parts in NAMES:
-        found = [str(traits[part]) for part in parts if isinstance(traits.get(part), str) and traits[part].strip()]
-        if found:
-            return " ".join(found)
-    strongest = customer["identifiers"][0]
-    return f"{strongest['type']}:{strongest['value']}"
 
 
 def money(amounts: Mapping[str, str]) -> str:
@@ -69,7 +61,7 @@ def _head(customer: Mapping[str, Any]) -> Panel:
     orders = customer["orders"]
     first, last = minute(customer["first_seen"]), minute(customer["last_seen"])
     lines = {
-        "seen": f"{first} to {last}, {customer['event_count']:,} events",
+        "seen": f"{first} to {last} UTC, {customer['event_count']:,} events",
         "orders": f"{orders['count']:,}, {_revenue(orders)}" if orders["count"] else "none",
         "profile": customer["profile_id"],
     }
@@ -160,6 +152,27 @@ def _to_do(action: str, payload: Mapping[str, Any]) -> str:
     target = payload.get("channel") or payload.get("name") or ", ".join(payload.get("channels", ()))
     about = payload.get("template") or payload.get("message") or ""
     return " ".join(part for part in (TO_DO.get(action, action), str(target), str(about)) if part)
+
+
+def _shadow(decisions: list[Mapping[str, Any]]) -> RenderableType:
+    return table(
+        "Shadow rules, on trial: nothing was done",
+        ("decided", "rule", "for"),
+        ((minute(each["decided_at"]), each["rule"], each["run_key"]) for each in decisions),
+    )
+
+
+def _events(events: list[Mapping[str, Any]]) -> RenderableType:
+    """Each with its properties and traits below it."""
+    shown = Text(f"Last {counted(len(events), 'event')}", style="bold")
+    for each in events:
+        said = {**(each["properties"] or {}), **(each["traits"] or {})}
+        heading = ("", minute(each["at"]), each["channel"] or "", each["name"] or each["type"], each["identifier"])
+        shown.append("\n")
+        shown.append_text(Text("  ").join(plain(part) for part in heading if part))
+        for name, value in said.items():
+            shown.append_text(Text.assemble("\n    ", plain(name, "dim"), "  ", plain(value)))
+    return shown
 
 
 def _recent(recent: list[Mapping[str, Any]]) -> RenderableType:

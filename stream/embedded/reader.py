@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from profiles import view
+from profiles.kinds import HEAD
 from profiles.linker import negative_link, quarantine
 from profiles.rows import Rows
 from schemas.keys import profile_id
@@ -53,6 +54,11 @@ class Reader:
             "profile_id": profile_id(root.key),
             "members": [root.key, *sorted(root.members)],
         }
+
+    def born(self, id_: str) -> str | None:
+        """The identifier that was born with a profile id, or None: a look at all identifiers."""
+        keys = (name[len(HEAD) :].decode() for name, _ in self._store.scan(HEAD))
+        return next((key for key in keys if profile_id(key) == id_), None)
 
     def apart(self, a: str, b: str) -> bool:
         """Whether a split has declared these two to be different people."""
