@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from io import BytesIO, TextIOWrapper
+from io import BufferedReader, BytesIO, TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -112,6 +112,7 @@ def _prepare_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, TextIOWrapper(BytesIO(), encoding="utf-8"))
+            nothing = BufferedReader(BytesIO()) if name == "stdin" else BytesIO()
+            setattr(sys, name, TextIOWrapper(nothing, encoding="utf-8"))
         elif name != "stdin" and isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
