@@ -358,7 +358,7 @@ def test_garbage_between_good_lines_is_kept_for_a_look_and_harms_nothing(good, t
         (("replay", "table.csv"), ("delimited text", "rapport import"), 1),
         (("replay", "two.sql", "--plan", "missing"), ("no such plan folder",), 1),
         (("profile", "user_id:nobody"), ("rapport find",), 1),
-        (("profile", "nobody"), ("TYPE:VALUE",), 2),
+        (("profile", "nobody"), ("rapport find",), 1),
         (("identity", "explain", "user_id:nobody"), ("rapport find",), 1),
         (("identity", "split", "user_id:nobody", "user_id:u-0001"), ("nobody",), 1),
         (("rejected", "show", "zzz"), ("rapport rejected list",), 1),

@@ -157,7 +157,6 @@ def test_what_a_broken_file_held_is_in_before_it_is_told(rapport, tmp_path):
         (("replay",), "Missing argument"),
         (("import", __file__), "--sql"),
         (("import", __file__, "--sql", "missing.sql"), "No such file"),
-        (("profile", "ann"), "TYPE:VALUE"),
         (("query",), "write one query"),
         (("query", "SELECT 1", "--format", "xml"), "table, csv, json, parquet"),
         (("frobnicate",), "No such command"),
