@@ -17,8 +17,10 @@ from schemas.errors import DataFolderError
 from schemas.messages import Event
 from stream.core.intake import Intake
 from stream.core.plan import Plan
+from stream.embedded import ages
 from stream.embedded.ages import DifferentDays
 from stream.embedded.engine import Engine
+from stream.embedded.reader import Reader
 from stream.embedded.store import LAKE, STORE
 
 
@@ -131,6 +133,24 @@ def test_outputs_that_wait_in_the_store_reach_a_lake_that_was_lost(rapport, tmp_
     with Engine.open(tmp_path, Plan()) as engine:
         engine.take(events(4))
         assert engine.publish().events == 3
+
+
+def test_where_nothing_is_nothing_is_set(rapport, tmp_path):
+    assert rapport("doctor", "--set-offsets", "--data", tmp_path / "none").code == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_look_beside_a_run_that_writes_finds_nothing_wrong(tmp_path):
+    """The run goes on between the looks at the lake and at the store."""
+    with Engine.open(tmp_path, Plan()) as engine:
+        engine.take(events(0))
+        engine.flush()
+        before = ages.ends(tmp_path / LAKE)
+        engine.take(events(1))
+        with Reader.open(tmp_path) as reader:
+            engine.take(events(2))
+            engine.flush()
+            assert reader.gaps(before) == []
 
 
 # --- deleted while it is written --------------------------------------------------------------------------------------

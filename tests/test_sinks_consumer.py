@@ -424,6 +424,7 @@ def test_one_publishes_and_the_others_leave_it_to_them(tmp_path, monkeypatch):
     chain.flush()
     one.finish()
     assert (one.published, two.published) == (2, 0)
+    assert two.compactions() == {("facts", 0): 0}, "whoever compacts deletes by what another published"
     with duckdb.connect(str(target), read_only=True) as mart:
         assert mart.execute("SELECT count(*) FROM mart.fct_event").fetchall() == [(3,)]
     two.finish()

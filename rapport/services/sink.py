@@ -107,7 +107,7 @@ def sink(cluster: Cluster) -> SinkReport:
             while not stop:
                 consumer.turn()
                 publishing.turn()
-                consumer.sweep(publishing.compactions())
+                consumer.sweep(publishing.compactions)
         publishing.finish()
     return SinkReport(consumer.tally, publishing.published, time.monotonic() - started)
 

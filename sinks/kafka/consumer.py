@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,17 +145,18 @@ class Consumer:
         self._flushed_at = time.monotonic()
         self._group.commit({partition: owned.chain.next_offset for partition, owned in self._ownership.owned.items()})
 
-    def sweep(self, published: Mapping[tuple[str, int], int]) -> None:
+    def sweep(self, published: Callable[[], Mapping[tuple[str, int], int]]) -> None:
         """Deletes files that nothing has read for a while, now and then.
 
-        `published`: the compactions, by topic and partition, that the publication of today was built from.
+        `published` tells the compactions, by topic and partition, that the publication of today was built from.
         """
         now = time.monotonic()
         if now - self._swept_at < SWEEP_INTERVAL:
             return
         self._swept_at = now
+        compactions = published()
         for owned in self._ownership.owned.values():
-            seen = published.get((owned.chain.topic, owned.chain.partition), 0)
+            seen = compactions.get((owned.chain.topic, owned.chain.partition), 0)
             self.tally.deleted += compaction.sweep(owned.chain, seen, time.time())
 
     def _follow_assignment(self) -> None:

@@ -66,8 +66,9 @@ class PublishSchedule:
                 self._publication = self._executor.submit(self._publish)
 
     def compactions(self) -> dict[tuple[str, int], int]:
-        """How often each topic partition had been compacted when it was last published."""
-        return {(topic, partition): compactions for topic, partition, _, compactions, _ in self._positions or ()}
+        """How often each topic partition had been compacted when it was last published, by whichever process."""
+        published = publisher.published_positions(self._target) or ()
+        return {(topic, partition): compactions for topic, partition, _, compactions, _ in published}
 
     def finish(self) -> None:
         """The last publication: returns when everything in the lake is published, or another process sees to it.

@@ -8,7 +8,7 @@ was deleted, or restored from a backup of another day, and what was taken then w
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,19 +59,23 @@ def check_store(folder: Path) -> None:
     """Raises DifferentDays where a lake has lost its store, before a new one is made."""
     if (folder / STORE).exists() or manifest.of_kafka(folder / LAKE):
         return
-    if found := [Gap(topic, True, end) for topic, end in _ends(folder / LAKE).items() if end]:
+    if found := [Gap(topic, True, end) for topic, end in ends(folder / LAKE).items() if end]:
         raise DifferentDays(folder, found)
 
 
-def gaps(store: LocalStore, lake_root: Path) -> list[Gap]:
-    """What one of the two has and the other lacks. Raises FolderTooNew or DataFolderError."""
+def gaps(store: LocalStore, lake_root: Path, before: Mapping[str, int] | None = None) -> list[Gap]:
+    """What one of the two has and the other lacks. Raises FolderTooNew or DataFolderError.
+
+    `before`: the ends of the lake before the store was opened, where somebody may be writing both.
+    """
     outputs = _state(store).get("outputs", {})
     found = []
-    for topic, end in _ends(lake_root).items():
+    for topic, end in ends(lake_root).items():
         last = outputs.get(topic, 0)
         first = next((offset for offset, _ in waiting(store, topic)), last)
-        if end > last:
-            found.append(Gap(topic, True, end - last))
+        end_before = end if before is None else before[topic]
+        if end_before > last:
+            found.append(Gap(topic, True, end_before - last))
         elif end < first:
             found.append(Gap(topic, False, first - end))
     return found
@@ -82,6 +86,8 @@ def align(folder: Path, now: int) -> list[Gap]:
 
     Nothing is taken out of either. Raises FolderBusy, FolderTooNew, FolderUnwritable or DataFolderError.
     """
+    if not (folder / STORE).exists() and not any(ends(folder / LAKE).values()):
+        return []
     store = LocalStore(folder)
     try:
         found = gaps(store, folder / LAKE)
@@ -110,7 +116,7 @@ def _set(store: LocalStore, lake_root: Path, now: int) -> None:
     outputs = state.setdefault("outputs", {})
     log: dict[bytes, bytes | None] = {}
     moved: dict[bytes, bytes] = {}
-    for topic, end in _ends(lake_root).items():
+    for topic, end in ends(lake_root).items():
         held = [*waiting(store, topic)]
         log |= dict.fromkeys(at(topic, offset) for offset, _ in held)
         next_ = end
@@ -131,7 +137,8 @@ def _last_decision(lake_root: Path) -> int:
         return int(pc.max(parquet.read(lake_root, "identity", files)["decision"]).as_py()) if files else 0
 
 
-def _ends(lake_root: Path) -> dict[str, int]:
+def ends(lake_root: Path) -> dict[str, int]:
+    """The next offset of each topic. Raises FolderTooNew or DataFolderError."""
     return {topic: manifest.load(lake_root, topic, 0).next_offset for topic in OUTPUTS}
 
 

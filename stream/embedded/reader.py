@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,9 +69,9 @@ class Reader:
         """Whether an identifier is in quarantine."""
         return self._store.get(quarantine(key)) is not None
 
-    def gaps(self) -> list[ages.Gap]:
-        """What one of store and lake has and the other lacks; nothing where both are of one day."""
-        return ages.gaps(self._store, self._store.folder / LAKE)
+    def gaps(self, before: Mapping[str, int]) -> list[ages.Gap]:
+        """What one of store and lake has and the other lacks; `before` are the lake's ends before this was opened."""
+        return ages.gaps(self._store, self._store.folder / LAKE, before)
 
     def state(self) -> dict[str, Any]:
         """Positions and totals of the engine: `{"outputs", "profiles", "swept"}`."""
