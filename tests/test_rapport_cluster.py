@@ -126,6 +126,9 @@ def test_a_customer_is_the_same_asked_of_any_worker_of_the_cluster_or_embedded(s
         assert without_triggers(embedded) == customer
         emails |= {each["value"] for each in customer["identifiers"] if each["type"] == "email"}
         if number < 3:
+            for id_ in (customer["profile_ids"][0], customer["profile_ids"][-1]):
+                for worker in ("worker-1", "worker-2"):
+                    assert shop.ask(worker, f"profile_id:{id_}") == (200, customer)
             told = rapport("profile", key, "--from", "kafka", "--brokers", *shop.settings.brokers, "--json").json
             assert without_triggers(told) == customer
     for email in sorted(emails)[:10]:

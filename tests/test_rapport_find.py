@@ -50,6 +50,7 @@ def data(tmp_path_factory) -> Path:
         ("Uwe Dietz", ["u-0321"]),
         ("dietz  uwe", ["u-0321"]),
         ("\t dietz ", ["u-0321"]),
+        ("\ufeffDietz\u200b", ["u-0321"]),
         ("iet uw", ["u-0321"]),
         ("Dietz Köln", ["u-0321"]),
         ("KOLN", ["u-0321", "u-0323"]),
@@ -117,7 +118,7 @@ def test_the_list_shows_whom_it_found_and_how_many_more_there_are(rapport, data)
     assert "anonymous_id:w-1" in stranger.text
     nobody = rapport("find", "nobody at all", "--data", data)
     assert (nobody.code, nobody.out, nobody.err.count("\n")) == (1, b"", 1)
-    for text in ("", " \t"):
+    for text in ("", " \t", "\u200b", "x" * 1001):
         assert rapport("find", text, "--data", data).code == 2
 
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Why these are one person, why not; taking apart and joining.", no_args_is_help=True)
 
-Key = Annotated[str, typer.Argument(metavar="TYPE:VALUE")]
-A = Annotated[str, typer.Argument(metavar="A", help="TYPE:VALUE of one person.")]
-B = Annotated[str, typer.Argument(metavar="B", help="TYPE:VALUE of the other.")]
-OtherKey = Annotated[str | None, typer.Argument(metavar="[TYPE:VALUE]")]
+Key = Annotated[str, typer.Argument(metavar="WHO", help="TYPE:VALUE, a value without its type, or a profile id.")]
+A = Annotated[str, typer.Argument(metavar="A", help="One person: TYPE:VALUE, a value or a profile id.")]
+B = Annotated[str, typer.Argument(metavar="B", help="The other.")]
+OtherKey = Annotated[str | None, typer.Argument(metavar="[WHO]", help="TYPE:VALUE, a value or a profile id.")]
 
 
 @app.command()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 LOOKED_AT_CLOSER = 100_000
 """Customers whose values are laid out one by one; where more have the longest term, all are read again for the next."""
+LONGEST = 1_000
+"""Characters of a word: a pattern of more would be too large."""
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What is copied along with a word and nobody sees."""
 _NUMBER = re.compile(r"(?<!\S)[+(]?\d[\d ()/.\u00a0\u2010-\u2015-]{3,}\d(?!\S)")
 """A phone number, or the part of one that somebody knows."""
 _ABROAD = re.compile(r"\+|00")
@@ -59,9 +63,11 @@ def find(data: Path, text: str, limit: int) -> Found:
     Whole values come first, then whoever was seen last. Where nobody has all words, those are found whose names or
     addresses differ by one slip. Raises NotPublished and QueryError, and UsageError where there is nothing to look for.
     """
-    words = text.split()
+    words = [word for each in text.split() if (word := each.strip(_UNSEEN))]
     if not words:
         raise UsageError("write what to look for: words, numbers, ids or parts of them")
+    if max(map(len, words)) > LONGEST:
+        raise UsageError(f"write shorter words, of up to {LONGEST:,} characters")
     with queries.opened(data) as connection:
         queries.answer(connection, "hits_made")
         for terms in _readings(data, words):
