@@ -37,7 +37,7 @@ def told(message: str, sql: Sql, shift: int = 0) -> str:
         return f"{sql.name}: {sentence}"
     before = text[:at].decode("utf-8", "replace")
     number, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    line = sql.text.splitlines()[number - 1] if sql.text.strip() else ""
+    line = sql.text.split("\n")[number - 1].rstrip("\r")
     marked = text[at : at + length].decode("utf-8", "replace").partition("\n")[0]
     caret = " " * _width(line[: column - 1]) + "^" * max(1, _width(marked))
     return f"{sql.name}:{number}:{column}: {sentence}\n{line.replace(chr(9), ' ')}\n{caret}"
