@@ -74,7 +74,7 @@ def test_parts_of_different_days_are_refused_until_the_offsets_are_set(rapport, 
     for command in (("replay", ndjson("b.ndjson", identified(7))), ("publish",), ("compact",)):
         refused = rapport(*command, "--data", data)
         assert (refused.code, refused.out) == (1, b""), command
-        assert f"the {newer} has {lacking} events" in refused.err
+        assert f"the {newer} is newer, by {lacking} events" in refused.err
         assert "rapport doctor --set-offsets --data" in refused.err
     assert {path for path, (_, content) in listing(data).items() if content != before.get(path, (0, b""))[1]} <= {
         path
@@ -84,7 +84,7 @@ def test_parts_of_different_days_are_refused_until_the_offsets_are_set(rapport, 
     told = rapport("doctor", "--data", data, "--json")
     (found,) = (each for each in told.json["findings"] if each["check"] == "store")
     assert (told.code, found["verdict"]) == (1, "fail")
-    assert f"the {newer} has {lacking} events" in found["found"]
+    assert f"the {newer} is newer, by {lacking} events" in found["found"]
     assert "--set-offsets" in found["advice"]
 
     told = rapport("doctor", "--set-offsets", "--data", data, "--json")
@@ -127,7 +127,7 @@ def test_outputs_that_wait_in_the_store_reach_a_lake_that_was_lost(rapport, tmp_
         engine.take(events(2, 3))
         raise Killed
     shutil.rmtree(tmp_path / LAKE)
-    with pytest.raises(DifferentDays, match="the store has 2 events"):
+    with pytest.raises(DifferentDays, match="the store is newer, by 2 events"):
         Engine.open(tmp_path, Plan())
     assert rapport("doctor", "--set-offsets", "--data", tmp_path).code == 0
     with Engine.open(tmp_path, Plan()) as engine:

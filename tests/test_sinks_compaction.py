@@ -100,6 +100,9 @@ def test_there_are_never_more_files_than_before(tmp_path):
             batches.append(over(dice.choice([1, 2, 3, 14, 20]), next_))
             next_ += len(batches[-1])
         lake = flushed(root, *batches)
+        if dice.random() < 0.5:
+            by_day(root)
+            lake = Lake(root)
         before = len(parquet_files(root))
         report = compact(lake)
         assert report.files_after == len(parquet_files(root)) <= before, seed

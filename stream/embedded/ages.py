@@ -152,7 +152,7 @@ def summary(found: Sequence[Gap]) -> str:
     sides = []
     for newer, older, lake_is_newer in (("lake", "store", True), ("store", "lake", False)):
         if of_side := [each for each in found if each.lake_is_newer is lake_is_newer]:
-            sides.append(f"the {newer} has {counted(of_side)} that the {older} lacks")
+            sides.append(f"the {newer} is newer, by {counted(of_side)} that the {older} lacks")
     return " and ".join(sides)
 
 
