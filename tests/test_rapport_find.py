@@ -93,6 +93,15 @@ def test_who_is_found(rapport, data, text, users):
     assert ended.code == (0 if users else 1)
 
 
+def test_a_narrow_screen_has_fewer_columns(rapport, data, monkeypatch):
+    headings = {}
+    for width in (120, 85, 75, 60):
+        monkeypatch.setenv("COLUMNS", str(width))
+        headings[width] = rapport("find", "mail.example", "--data", data).text.splitlines()[0]
+    assert [len(re.split(" {2,}", heading)) for heading in headings.values()] == [7, 5, 4, 1]
+    assert headings[60] == "record 1"
+
+
 def test_words_need_no_quotes(rapport, data):
     assert rapport("find", "uwe", "dietz", "--data", data, "--json").json[0]["customer"] == "user_id:u-0321"
 
@@ -108,8 +117,8 @@ def test_a_profile_id_finds_whoever_has_it_or_had_it(rapport, data):
 def test_the_list_shows_whom_it_found_and_how_many_more_there_are(rapport, data):
     shown = rapport("find", "mail.example", "--limit", 1, "--data", data)
     assert [re.split(" {2,}", line) for line in shown.text.splitlines()] == [
-        ["customer", "name", "email", "found as", "last seen, UTC", "events", "orders"],
-        ["user_id:u-0321", "Uwe Dietz", "uwe.dietz@mail.example", "email", "2026-03-02 10:08", "4", "1"],
+        ["customer", "name", "email", "last seen, UTC", "found as", "events", "orders"],
+        ["user_id:u-0321", "Uwe Dietz", "uwe.dietz@mail.example", "2026-03-02 10:08", "email", "4", "1"],
         ["and 1 more: --limit, or one more word"],
     ]
     near = rapport("find", "Deitz", "--data", data)

@@ -44,6 +44,11 @@ def lines(columns: Sequence[Column], rows: Cells, width: int | None, wraps: bool
     return _upright(columns, rows, width if wraps else None) if widths is None else _table(columns, rows, widths)
 
 
+def fits(columns: Sequence[Column], rows: Cells, width: int | None, wraps: bool) -> bool:
+    """Whether the rows are a table of at most `width` cells."""
+    return _widths(columns, rows, width, wraps) is not None
+
+
 def _widths(columns: Sequence[Column], rows: Cells, width: int | None, wraps: bool) -> Sequence[int] | None:
     """What each column of a table takes; None where the table does not fit."""
     widths = [

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rapport.process.signals import interruptible
-from rapport.terminal.layout import Column, lines
+from rapport.terminal.layout import Column, fits, lines
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)}
@@ -84,6 +84,15 @@ def show_rows(columns: Sequence[Column], rows: Iterable[Sequence[object]], uprig
     width = _width() if upright or out.is_terminal else None
     for line in lines(columns, cells, width, wraps=out.is_terminal):
         out.print(Text(line.text, style="dim" if line.heading else ""), soft_wrap=True)
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[object]], choices: Sequence[int]) -> int:
+    """How many of the columns to show: the first of these numbers with which the rows are a table, else the last."""
+    cells = [[plain(cell).plain for cell in row] for row in rows]
+    for number in choices:
+        if fits(columns[:number], [row[:number] for row in cells], _width(), wraps=out.is_terminal):
+            return number
+    return choices[-1]
 
 
 def _width() -> int | None:
