@@ -20,7 +20,7 @@ DATA = ROOT.parent / "shared" / "data"
 SHOP = ROOT / "examples" / "shop"
 _KAFKA_PYTHON = tuple(f"-Wignore:{name} is deprecated:DeprecationWarning" for name in ("read_text", "open_text"))
 RAPPORT = (sys.executable, "-Werror", *_KAFKA_PYTHON, "-m", "rapport")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"PYTHONPATH": str(ROOT)}
 
 TABLES = (
     "fct_event",
