@@ -218,7 +218,7 @@ def _manifest(data: Path, change: Callable[[bytes], bytes]) -> None:
 
 NEWER = {
     "store": lambda data: (data / "layout").write_text("2\n"),
-    "lake": lambda data: _manifest(data, lambda text: text.replace(b'"version":2', b'"version":99')),
+    "lake": lambda data: _manifest(data, lambda text: text.replace(b'"version":3', b'"version":99')),
 }
 
 
