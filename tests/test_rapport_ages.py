@@ -8,14 +8,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from rapport_shell import listing, start
 from schemas.errors import DataFolderError
+from schemas.instant import MINUTE, render
 from schemas.messages import Event
+from stream.clock import wall_now
 from stream.core.intake import Intake
 from stream.core.plan import Plan
 from stream.embedded import ages
@@ -24,7 +25,7 @@ from stream.embedded.engine import Engine
 from stream.embedded.reader import Reader
 from stream.embedded.store import LAKE, STORE
 
-RECENT = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+RECENT = render(wall_now() - 60 * MINUTE)
 """Homes remember what is so new; here they never saw it."""
 
 
