@@ -189,8 +189,10 @@ class Engine:
             self.commit()
 
     def ask(self, request: ByHand) -> list[IdentityDecision]:
-        """Has the linker decide what somebody asks for by hand, with all that follows. Returns what it decided."""
-        self._fire_due(request.at, request.at, stepwise=False)
+        """Has the linker decide what somebody asks for by hand, with all that follows. Returns what it decided.
+
+        No timer fires: that somebody asks says nothing about the input up to now.
+        """
         effects = self._home.effects
         before = len(effects.identity)
         effects.sent.append((LINKS, request))
