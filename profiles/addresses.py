@@ -46,7 +46,7 @@ def address_of(value: str) -> str | None:
     """The one spelling of an email address; None where the value cannot be one."""
     address = value
     if not value.isascii():
-        address = _composed(value.translate(_UNSEEN))
+        address = as_seen(value)
     address = address.strip(_TAKEN_OFF).lower()
     if address.startswith(_MAILTO):
         address = address[len(_MAILTO) :].partition("?")[0].strip(_TAKEN_OFF)
@@ -61,6 +61,11 @@ def address_of(value: str) -> str | None:
         return None
     address = f"{local}@{'.'.join(labels)}"
     return address if len(address.encode()) <= _ADDRESS_BYTES else None
+
+
+def as_seen(text: str) -> str:
+    """As people see it: without what is invisible, full-width characters as usual ones, in small letters."""
+    return _composed(text.translate(_UNSEEN))
 
 
 def _composed(text: str) -> str:

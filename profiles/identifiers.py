@@ -11,7 +11,8 @@
 
 A group's traits describe the group, not the person. A whole number counts as its decimal text; null is absent.
 An identifier that cannot be used is dropped and recorded, never repaired by guessing; one that a database would
-have to change (control characters) is malformed, and so is a phone number with an extension: many share it.
+have to change (control characters) is malformed. So is a phone number with an extension, for many share it, and one
+that a sheet has made another number of (`4.9309E+11`, `4930901820.0`) or that has words behind it.
 This module must never decide who is who: it only reads.
 """
 
@@ -22,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from profiles.addresses import address_of
+from profiles.addresses import address_of, as_seen
 from profiles.settings import IdentitySettings, is_placeholder, trimmed
 from schemas.events import ID_CHARACTERS
 from schemas.keys import key_of, split_key
@@ -32,6 +33,8 @@ from schemas.rejection import Oversized, reject, shown
 _TRAITS: Final = {"email": "email", "phone": "phone"}
 _TYPE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NO_PHONE: Final = re.compile(r"[0-9].*[^\W\d_]|^\s*\+?[0-9]+[.,]0+\s*$", re.DOTALL)
+"""Letters behind a digit, which `phonenumbers` would dial as digits; the decimals of a sheet."""
 
 
 class Identified(NamedTuple):
@@ -180,7 +183,12 @@ def _key(kind: str, value: object, settings: IdentitySettings) -> str | Dropped:
 
 
 def _blocked(value: str, blocked: frozenset[str], patterns: tuple[re.Pattern[str], ...]) -> bool:
-    bare = trimmed(value)
+    return _is_nobodys(trimmed(value), blocked, patterns) or (
+        not value.isascii() and _is_nobodys(trimmed(as_seen(value)), blocked, patterns)
+    )
+
+
+def _is_nobodys(bare: str, blocked: frozenset[str], patterns: tuple[re.Pattern[str], ...]) -> bool:
     if bare.casefold() in blocked or is_placeholder(bare):
         return True
     for pattern in patterns:  # noqa: SIM110 - `any` would cost a generator for each identifier
@@ -194,6 +202,8 @@ def _phone(value: str, region: str | None) -> str | None:
     """E.164, or None. Possible, not assigned, numbers count: the tables of assigned ones change every few weeks."""
     import phonenumbers  # its tables cost start-up time that only a phone number is worth
 
+    if _NO_PHONE.search(value):
+        return None
     try:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:

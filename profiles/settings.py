@@ -49,7 +49,8 @@ BLOCKED = frozenset(
     (
         "", "-1", "null", "nil", "none", "nan", "undefined", "unknown", "unidentified", "anonymous", "anon", "guest",
         "n/a", "n.a.", "\\n", "not set", "not_set", "not-set", "true", "false",
-        "not_authenticated", "not authenticated", "not_logged_in", "not logged in",
+        "not_authenticated", "not authenticated", "not_logged_in", "not logged in", "not-logged-in",
+        "undefined undefined", "null null", "none none",
         "user", "id", "email", "user_id", "userid", "user-id", "distinct_id", "distinctid", "anonymous_id",
         "anonymousid", "device_id", "deviceid", "customer_id", "customerid", "client_id", "visitor_id",
         "#n/a", "#ref!", "#value!", "#name?", "#num!", "#null!", "#div/0!", "#nv", "#wert!", "#bezug!", "#zahl!",

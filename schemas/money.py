@@ -99,7 +99,7 @@ def _read(shown: str) -> Decimal | None:
 def _digits(written: str) -> str:
     """A number as machines write it; empty where the text is none, or may be two."""
     around = _WRITTEN.fullmatch(written)
-    if around is None:
+    if around is None or _codes(around) > 1:
         return ""
     number = (around[1] + around[3] + around[4]).translate(_AS_DIGITS)
     if _POINT.fullmatch(number):
@@ -110,8 +110,12 @@ def _digits(written: str) -> str:
 def code(value: object) -> str | None:
     """The currency that an amount's text names by its code, or by `€`: no other sign stands for one currency only."""
     around = _WRITTEN.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST else None
-    named = around and (around[2] or around[5])
-    return _named(named) if named else None
+    return _named(around[2] or around[5]) if around and _codes(around) == 1 else None
+
+
+def _codes(around: re.Match[str]) -> int:
+    """How many currencies are named around a number."""
+    return len({_named(each) for each in (around[2], around[5]) if each})
 
 
 def rounded(number: Decimal) -> Decimal:

@@ -127,7 +127,8 @@ def test_blocked_values_are_dropped_in_any_dress(value, around):
 
 NOBODY = [
     "0", "000", "0000-0000", "-", "00000000-0000-0000-0000-000000000000", 0, "-1", "--", "...", "***", "?", "_", "0.0",
-    "null", "NIL", "None", "NaN", "undefined", "unknown", "Unidentified", "Anonymous", "guest", "FALSE",
+    "null", "nu\u200bll", "\uff2e\uff35\uff2c\uff2c", "undefined undefined", "not-logged-in",
+    "NIL", "None", "NaN", "undefined", "unknown", "Unidentified", "Anonymous", "guest", "FALSE",
     "[object Object]",
     "{}", "[]", "n/a", "N/A", "#N/A", "#REF!", "#NV", "(not set)", "(NULL)", "(none)", "(not provided)", "\\N", '"\\N"',
     "<nil>", "<null>", "<Null>", "{{user_id}}", "{{ user.id }}", "u-{{id}}", "${USER_ID}", "#{id}", "%USER_ID%",
@@ -277,6 +278,11 @@ def test_an_address_that_was_normalized_stays_as_it_is(value):
         ("030 1234567", DEFAULT, None),
         ("+49 30 1234567 ext. 5", DEFAULT, None),
         ("+49 1", DEFAULT, None),
+        ("Tel.: +49 30 1234567", DEFAULT, "+49301234567"),
+        ("01.42.68.53.00", IdentitySettings(default_region="FR"), "+33142685300"),
+        ("+49 30 1234567 (work)", GERMAN, None),
+        ("4.9301234567E10", GERMAN, None),
+        ("49301234567.0", GERMAN, None),
         ("call me", DEFAULT, None),
     ],
 )

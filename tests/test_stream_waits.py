@@ -13,7 +13,7 @@ import pytest
 
 from rules.load import load_rules
 from schemas.instant import DAY, HOUR, MINUTE, parse
-from schemas.messages import Event
+from schemas.messages import Event, Split
 from stream.core.plan import Plan
 from stream.core.waits import MAX_WAITS
 from stream.embedded.engine import Engine
@@ -125,6 +125,16 @@ def test_a_paused_rule_fires_nothing_and_its_windows_go_on(runner: Runner) -> No
     runner.under(plan())
     runner.until(T + 3 * HOUR)
     assert runner.decided() == [("left", "fired")]
+
+
+def test_a_decision_by_hand_says_nothing_about_the_input_up_to_now(tmp_path: Path) -> None:
+    """Who bought in an export that comes after it gets no reminder."""
+    with Engine.open(tmp_path, plan()) as engine:
+        engine.take([sent("Cart", "1", T), sent("Cart", "2", T, user="bob")])
+        engine.ask(Split(("user_id:ann",), ("user_id:bob",), T + 2 * HOUR))
+        engine.take([sent("Order", "1", T + 20 * MINUTE, now=T + 2 * HOUR)])
+        engine.advance(T + 2 * HOUR)
+    assert Embedded(tmp_path).decided() == [("2", "fired")]
 
 
 def test_what_a_pause_kept_too_long_is_missed(runner: Runner) -> None:

@@ -64,10 +64,10 @@ CREATE TEMP MACRO currency_in(value) AS
         THEN unit_of(regexp_extract(value ->> '$', '^' || gap() || '([A-Za-z0-9]{1,16}|€)' || gap() || '$', 1))
     END;
 
--- What JSON values say as amounts, an entry each: whether it says anything, the amount, the currency that its text names
--- by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never by way of a
--- float. DECIMAL(37, 19) ends where money does, at 10^18. Large regular expressions are costly wherever they stand, so
--- all amounts of an event are read at once.
+-- What JSON values say as amounts, an entry each: whether it says anything, the amount, the currency that its text
+-- names by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never by way
+-- of a float. DECIMAL(37, 19) ends where money does, at 10^18. Large regular expressions are costly wherever they stand,
+-- so all amounts of an event are read at once.
 CREATE TEMP MACRO amounts_in(json_values) AS
     list_transform(
         list_transform(
@@ -91,6 +91,7 @@ CREATE TEMP MACRO amounts_in(json_values) AS
                 END
             }
         ),
+        -- A text that names two currencies can be read two ways.
         lambda said : {
             'stated': said.stated,
             'amount': CAST(
@@ -100,7 +101,10 @@ CREATE TEMP MACRO amounts_in(json_values) AS
                         digits(
                             translate(
                                 regexp_replace(
-                                    said.written.sign || said.written.sign_2 || said.written.number,
+                                    CASE
+                                        WHEN coalesce(code_of(said.written.code) = code_of(said.written.code_2), true)
+                                        THEN said.written.sign || said.written.sign_2 || said.written.number
+                                    END,
                                     '[\t-\r\x{a0}\x{2007}\x{2009}\x{202f}]',
                                     ' ',
                                     'g'
@@ -112,7 +116,10 @@ CREATE TEMP MACRO amounts_in(json_values) AS
                     ) AS DECIMAL(37, 19)
                 ) AS DECIMAL(28, 6)
             ),
-            'code': code_of(said.written.code || said.written.code_2)
+            'code': CASE
+                WHEN coalesce(code_of(said.written.code) = code_of(said.written.code_2), true)
+                THEN code_of(said.written.code || said.written.code_2)
+            END
         }
     );
 
