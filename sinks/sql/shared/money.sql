@@ -64,10 +64,10 @@ CREATE TEMP MACRO currency_in(value) AS
         THEN unit_of(regexp_extract(value ->> '$', '^' || gap() || '([A-Za-z0-9]{1,16}|€)' || gap() || '$', 1))
     END;
 
--- What JSON values say as amounts, an entry each: whether it says anything, the amount, the currency that its text
--- names by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never by way
--- of a float. DECIMAL(37, 19) ends where money does, at 10^18. Large regular expressions are costly wherever they stand,
--- so all amounts of an event are read at once.
+-- What JSON values say as amounts, an entry each: whether it says anything, the amount, and the currency that its
+-- text names by code or by the sign of the euro. An amount is rounded at the sixth decimal, half away from zero, never
+-- by way of a float. DECIMAL(37, 19) ends where money does, at 10^18. Large regular expressions are costly wherever
+-- they stand, so all amounts of an event are read at once.
 CREATE TEMP MACRO amounts_in(json_values) AS
     list_transform(
         list_transform(
