@@ -373,7 +373,7 @@ def test_a_run_without_a_plan_goes_on_with_the_last_one(rapport: Rapport, tmp_pa
     assert replayed("Cart Updated", "2026-03-02T10:00:00Z", "--plan", folder).json["triggers"] == 0
     shutil.rmtree(folder)
     assert plan_folder.digest(plan_folder.load(None, data)) == named
-    assert rapport("doctor", "--data", data, "--json").json["findings"][0]["found"].startswith("none named: 1 rules")
+    assert rapport("doctor", "--data", data, "--json").json["findings"][0]["found"].startswith("none named: 1 rule,")
     assert replayed("Signed In", "2026-03-02T12:00:00Z").json["triggers"] == 1
     assert plan_folder.digest(plan_folder.load(None, tmp_path / "nowhere")) != named
 

@@ -12,6 +12,7 @@ from rapport import disk
 from rapport.customers import queries
 from rapport.plan import folder as plan_folder
 from rapport.replay.sort import SCRATCH
+from rapport.terminal.output import counted
 from schemas.errors import DataFolderError, NotPublished, PlanError, RapportError, RowError
 from schemas.topics import OUTPUTS
 from sinks.lake import manifest, views
@@ -88,16 +89,19 @@ def of_plan(folder: Path | None, data: Path | None = None) -> Iterator[Finding]:
             )
             return
         found = plan_folder.load(None, data).rules.rules
-        yield Finding("plan", Verdict.ok, f"none named: {len(found)} rules, as in the run before")
+        yield Finding("plan", Verdict.ok, f"none named: {counted(len(found), 'rule')}, as in the run before")
         return
     try:
         rules = plan_folder.load(folder).rules.rules
     except PlanError as error:
         yield Finding(
-            "plan", Verdict.fail, f"{len(error.problems)} problems in {folder}", f"rapport rules check {folder}"
+            "plan",
+            Verdict.fail,
+            f"{counted(len(error.problems), 'problem')} in {folder}",
+            f"rapport rules check {folder}",
         )
         return
-    yield Finding("plan", Verdict.ok, f"{len(rules)} rules in {folder}")
+    yield Finding("plan", Verdict.ok, f"{counted(len(rules), 'rule')} in {folder}")
 
 
 def of_disk(data: Path) -> Iterator[Finding]:
@@ -127,7 +131,8 @@ def _store(data: Path) -> Iterator[Finding]:
     if gaps:
         raise DifferentDays(data, gaps)
     outputs = state.get("outputs", {})
-    yield Finding("store", Verdict.ok, f"{state.get('profiles', 0):,} profiles, {outputs.get('facts', 0):,} events")
+    profiles, events = counted(state.get("profiles", 0), "profile"), counted(outputs.get("facts", 0), "event")
+    yield Finding("store", Verdict.ok, f"{profiles}, {events}")
     if (waiting := sum(outputs.values()) - sum(ages.ends(data / LAKE).values())) > 0:
         yield Finding(
             "store",

@@ -61,7 +61,7 @@ def _head(customer: Mapping[str, Any]) -> Panel:
     orders = customer["orders"]
     first, last = minute(customer["first_seen"]), minute(customer["last_seen"])
     lines = {
-        "seen": f"{first} to {last} UTC, {customer['event_count']:,} events",
+        "seen": f"{first} to {last} UTC, {counted(customer['event_count'], 'event')}",
         "orders": f"{orders['count']:,}, {_revenue(orders)}" if orders["count"] else "none",
         "profile": customer["profile_id"],
     }
