@@ -121,10 +121,12 @@ class Waits:
         else:
             return signals
         root = self._rows.there(to)
-        settled = list(self._rows.with_history(root))
-        if event.occurred_at <= max((component.forgotten for component in settled), default=0):
+        held = forgotten = 0
+        for component in self._rows.with_history(root):
+            held += component.signals
+            forgotten = max(forgotten, component.forgotten)
+        if event.occurred_at <= forgotten:
             return self._without_arming(root, event, signals, "missed", _FORGOTTEN)
-        held = sum(component.signals for component in settled)
         if not self._rules.keeps_fields and held < SURELY_HELD and held + MAX_TAIL_LINES * len(root.parts) < MAX_WAITS:
             return signals
         entries, home_of = self._entries(root)
@@ -217,7 +219,9 @@ class Waits:
         home_of: dict[str, str] = {}
         for member, component in members:
             if component.signals:
-                forgotten = max((each.forgotten for other, each in forgetful if other != member), default=0)
+                forgotten = 0
+                if forgetful:
+                    forgotten = max((each.forgotten for other, each in forgetful if other != member), default=0)
                 for entry in self._rows.signalled(root, member, component):
                     if entry[0] > forgotten:
                         entries.append(entry)
