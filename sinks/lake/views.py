@@ -80,9 +80,8 @@ def sweep(root: Path, chain: Manifest, now: float, grace: float) -> int:
     folder = root / FOLDER
     if not folder.is_dir():
         return 0
-    counts = {
-        name(file.path).removeprefix(f"{FOLDER}/") for file in chain.files
-    }  # a copy that followed links has files
+    # In a copy that followed links, these are files, too.
+    counts = {name(file.path).removeprefix(f"{FOLDER}/") for file in chain.files}
     with os.scandir(folder) as found:
         own = [each for each in found if each.name not in counts and _is_of(each.name, chain.topic, chain.partition)]
     retired = [each for each in own if not each.is_symlink()]

@@ -28,12 +28,18 @@ ADDRESSES = {"email": "email", "sms": "phone", "whatsapp": "phone"}
 def carried(
     action: Action, run: Run, named: Sequence[str], rows: Rows, root: Row, identity: IdentitySettings
 ) -> dict[str, Any]:
-    """`address`, `traits` and `event` of a trigger, each where the action has it. `named`: the event's identifiers."""
+    """`address`, `traits` and `event` of a trigger, each where the action has it. `named`: the event's identifiers.
+
+    The address is that of the event first, then the customer's.
+    """
     found: dict[str, Any] = {}
     names = placeholders.traits(action)
-    traits = view.traits(rows, root) if names or action.kind == "send" else {}
+    reached = ADDRESSES.get(str(action.payload["channel"])) if action.kind == "send" else None
+    address = _first(reached, named)
+    asked = reached is not None and address is None
+    traits = view.traits(rows, root) if names or asked else {}
     if action.kind == "send":
-        found["address"] = _address(str(action.payload["channel"]), named, traits, root, identity)
+        found["address"] = _known(str(reached), traits, root, identity) if asked else address
     if names:
         found["traits"] = _fitting({name: traits.get(name) for name in names})
     if paths := placeholders.fields((action,)):
@@ -43,18 +49,17 @@ def carried(
     return found
 
 
-def _address(
-    channel: str, named: Sequence[str], traits: dict[str, Any], root: Row, identity: IdentitySettings
-) -> str | None:
-    """That of the event first, then the customer's newest, then the first one of the customer's identifiers."""
-    type_ = ADDRESSES.get(channel)
-    if type_ is None:
-        return None
+def _known(reached: str, traits: dict[str, Any], root: Row, identity: IdentitySettings) -> str | None:
+    """The customer's newest address of this type, then the first one of the customer's identifiers."""
     members = sorted((root.key, *root.members))
-    trait = traits.get(type_)
-    newest = normalized(key_of(type_, trait), identity) if isinstance(trait, str) and trait.strip() else None
-    known = [*named, *([newest] if newest in members else ()), *members, *([newest] if newest else ())]
-    return next((split_key(key)[1] for key in known if split_key(key)[0] == type_), None)
+    trait = traits.get(reached)
+    newest = normalized(key_of(reached, trait), identity) if isinstance(trait, str) and trait.strip() else None
+    known = [*([newest] if newest in members else ()), *members, *([newest] if newest else ())]
+    return _first(reached, known)
+
+
+def _first(type_: str | None, keys: Sequence[str]) -> str | None:
+    return next((value for kind, value in map(split_key, keys) if kind == type_), None)
 
 
 def _fitting(values: dict[str, Any]) -> dict[str, Any]:
